@@ -178,11 +178,16 @@ def test_a_span_that_ends_while_the_recorder_paused_gives_its_part(tmp_path: Pat
     assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns < end_ns] != []
 
 
-@pytest.mark.parametrize("wait_ms", [0.0, 120.0])
+@pytest.mark.parametrize(("start_s", "wait_ms"), [(1.0, 0.0), (1.0, 120.0), (53.0, 0.0)])
 def test_a_listener_of_each_message_changes_neither_the_outputs_nor_the_rows(
-    scene: Path, wait_ms: float
+    tmp_path: Path, start_s: float, wait_ms: float
 ) -> None:
-    span = Span(START_NS + 1_000_000_000, START_NS + 2_040_000_000)
+    def later(row: Row) -> Iterator[Row]:
+        late_ns = 48_000_000_000 if row.stamp_ns >= START_NS + 2_300_000_000 else 0
+        yield replace(row, log_time_ns=row.log_time_ns + late_ns)
+
+    scene = write_scene(tmp_path / "x.mcap", duration_s=6.0, image_size=(64, 32), mutate=later)
+    span = Span(START_NS + round(start_s * 1e9), START_NS + round(start_s * 1e9) + 1_040_000_000)
     lines: list[tuple[object, ...]] = []
     plain, summary, _ = run(scene, ReplayOptions(span=span), wait_ms=wait_ms)
     options = ReplayOptions(span=span, ledger_listener=lambda *line: lines.append(line))
