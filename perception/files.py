@@ -32,7 +32,8 @@ def same_file(a: Path, b: Path) -> bool:
 def make_file(path: str | Path) -> FileIO:
     """Open an unbuffered file for writing. An existing file is replaced unless another program writes it.
 
-    The lock ends when the file is closed, or with the program. Pipes and devices are not locked.
+    The file to which stdout or stderr goes (`/dev/stdout`) is continued, not replaced: the place in it is
+    shared. The lock ends when the file is closed, or with the program. Pipes and devices are not locked.
 
     Raises:
         OSError: The file cannot be opened; `EBUSY` where another program is writing it, `ELOOP` where the
@@ -43,12 +44,26 @@ def make_file(path: str | Path) -> FileIO:
     file = FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666), "wb")
     try:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            if (standard := _standard_output(file)) is not None:
+                file.close()
+                return FileIO(os.dup(standard), "wb")
             _claim(file)
             file.truncate(0)
     except BaseException:
         file.close()
         raise
     return file
+
+
+def _standard_output(file: FileIO) -> int | None:
+    """Return the descriptor of stdout or stderr, if it is of this file."""
+    for number in (1, 2):
+        try:
+            if os.path.samestat(os.fstat(number), os.fstat(file.fileno())):
+                return number
+        except OSError:  # it is closed
+            continue
+    return None
 
 
 def is_being_written(path: Path) -> bool:

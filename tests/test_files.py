@@ -48,6 +48,16 @@ def test_logs_and_lines_say_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="there is no such device")
+def test_the_file_that_stdout_goes_to_is_continued(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from perception.files import OutputFile; print('before', flush=True);"
+        "file = OutputFile(Path('/dev/stdout')); file.write(b'a line\\n'); file.close(); print('after')"
+    )
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "before\na line\nafter\n"
+
+
 def test_devices_and_pipes_take_any_number(tmp_path: Path) -> None:
     with make_file("/dev/null") as one, make_file("/dev/null") as other:
         assert one.write(b"a") == other.write(b"a") == 1

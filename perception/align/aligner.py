@@ -134,6 +134,10 @@ class Aligner:
         """Return the time from which `advance` returns samples; None: not before the next message."""
         return self._ticks.due_ns()
 
+    def would_jump(self, log_time_ns: int) -> bool:
+        """Return whether time breaks with a message that arrives then: the clock begins anew with it."""
+        return bool(self._ticks.arrival_jump(log_time_ns))
+
     def flush(self) -> list[Sample]:
         """End the log: close all ticks and return their samples."""
         return [self._close(tick) for tick in self._ticks.rest()]

@@ -12,6 +12,7 @@ from typing import Any
 from perception.autoconfig import ConfigChoice, GivenConfig, Overrides, as_config, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
+from perception.config.fault_plan import parse_plan
 from perception.config.schema import PluginConfig
 from perception.errors import ConfigError
 from perception.evaluation.ablation.fault_ablation import FaultAblation
@@ -90,15 +91,17 @@ def _check_slices(
     check_status_fields(options.slices, sorted(fields))
 
 
-def _words_of_run(run: RunInfo, configured: PluginConfig) -> list[str]:
-    """Return the options of a replay by the plugin that made outputs, where it is not the configured one."""
+def _words_of_run(run: RunInfo, config: Config) -> list[str]:
+    """Return the options of a replay for what made outputs and is not configured: the plugin, the faults."""
     try:
         made_by = config_of(run).plugin
     except ConfigError:
-        made_by = PluginConfig(name=run.plugin or configured.name)
-    if made_by == configured:
-        return []
-    return replay_words(None, Overrides(made_by.name, made_by.checkpoint, options=made_by.options))
+        made_by = PluginConfig(name=run.plugin or config.plugin.name)
+    configured = parse_plan(config.faults, sensors=config.sensor_kinds()).texts()
+    made = Overrides(faults=tuple(fault for fault in run.faults if fault not in configured))
+    if made_by != config.plugin:
+        made = replace(made, plugin=made_by.name, checkpoint=made_by.checkpoint, options=made_by.options)
+    return replay_words(None, made)
 
 
 class _EvaluationRun:
@@ -167,7 +170,7 @@ class _EvaluationRun:
     ) -> None:
         run = read_run(stored)
         if run is not None:
-            self._words_of[named_log(log.path)] = [*self._words, *_words_of_run(run, config.plugin)]
+            self._words_of[named_log(log.path)] = [*self._words, *_words_of_run(run, config)]
             check_classes(self._gate_names, run.classes, config.truth.classes.values())
         self._evaluation.score(stored, log, config, span, account)
         self._batch = run.batch if run is not None else 1

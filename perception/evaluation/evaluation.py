@@ -106,7 +106,7 @@ class Evaluation(ScoredLogs):
         Raises:
             LogError: The stored log holds no outputs, or its metadata are damaged.
         """
-        run, frames = read_run(stored), 0
+        run, frames, last = read_run(stored), 0, -1
         if text := other_log(run, log):
             self.warn("other_log", text, named_log(log.path))
         source = source_of(log, config)
@@ -114,7 +114,8 @@ class Evaluation(ScoredLogs):
         scorer.open(run or RunInfo())
         for output, truth in stored_pairs(stored, log, config, span):
             scorer.score(output, truth)
-            frames += 1
+            frames += output.tick.index != last  # several cameras answer one tick
+            last = output.tick.index
         warnings = list(scorer.missing.warnings())
         metadata = (run.to_metadata() if run is not None else {}) | _part(span)
         if account is not None:  # it has the same warnings

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from perception.evaluation.metrics import Result, ScoredFrame, ScoredFrames
 from perception.evaluation.metrics.frame_columns import STATES
+from perception.logs.joined_path import named_log, parts_of, recorded_path
 from perception.types import Float64, Output, TruthFrame
 
 INVALID = "invalid"
@@ -130,7 +131,9 @@ def replay_command(moment: Moment, options: Sequence[str] = (), length_s: float 
     """
     start, end = max(moment.at_s - AROUND_S, 0.0), moment.at_s + length_s + AROUND_S
     span = ["--start", f"{start:.3f}", "--end", f"{end:.3f}"]
-    return shlex.join(["perception", "replay", moment.log, *options, *span])
+    logs = [named_log(part) for part in parts_of(recorded_path(moment.log))]
+    joined = ["--as-one"] if len(logs) > 1 else []
+    return shlex.join(["perception", "replay", *logs, *joined, *options, *span])
 
 
 def mean_around(times_ns: NDArray[np.integer], values: Float64) -> Float64:

@@ -65,6 +65,7 @@ class JoinedLog:
             library=surveys[0].library,
             size_bytes=sum(survey.size_bytes for survey in surveys),
             damage=tuple(damage),
+            notes=tuple(dict.fromkeys(note for survey in surveys for note in survey.notes)),
         )
         return self.completed(survey)
 

@@ -54,6 +54,7 @@ def open(path: Path) -> TableLog:
         indexed=True,
         profile="video",
         metadata=(("video", _about(video)),),
+        notes=(video.note,) if video.note else (),
         size_bytes=path.stat().st_size,
     )
     proof = Accounting("the index of the file", "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from perception.align import Aligner, feed, with_clock
@@ -100,7 +101,8 @@ class LogSource:
         self._decode = decoder(config)
         self._wait_ns = round(config.wait_ms * 1e6)
         self._before_span: dict[str, list[Message]] = {}
-        self.video = VideoStage(self._roles, config.stamps(), self._count_as_rig)
+        self._recalled: dict[str, Span] = {}  # by topic: what was read from before the reading
+        self.video = VideoStage(self._roles, config.stamps(), partial(self._count, row="rig"))
         self.content = ContentDigest()
         self._until_ns = self._query_end()
         self._host = read_host_record(log)
@@ -155,6 +157,7 @@ class LogSource:
                 self.content.add(message)
                 self._recall(self._decode(message))
                 self._before_span[message.topic] = [message]
+                self._recalled[message.topic] = Span(None, self.read_from_ns)
                 counts[message.topic] = counts.get(message.topic, 0) + 1
         for camera in self._config.sensors.cameras.values():
             image = self._last_before(camera.topic, self.read_from_ns)
@@ -175,6 +178,8 @@ class LogSource:
             last = next((item for item in reversed(items) if isinstance(item, CameraFrame)), last)
         if last is not None:
             self._recall(last)
+        if packets:
+            self._recalled[topic] = Span(packets[0].log_time_ns, before_ns)
         return len(packets)
 
     def _recall(self, decoded: Decoded) -> None:
@@ -204,9 +209,9 @@ class LogSource:
         from_ns = self.read_from_ns
         return items if from_ns is None else (item for item in items if item.log_time_ns >= from_ns)
 
-    def _count_as_rig(self, message: Message) -> None:
+    def _count(self, message: Message, row: str) -> None:
         arrival_ns, stamp_ns = message.log_time_ns, message.publish_time_ns
-        self._ledger.count(message.topic, "rig", log_time_ns=arrival_ns, stamp_ns=stamp_ns)
+        self._ledger.count(message.topic, row, log_time_ns=arrival_ns, stamp_ns=stamp_ns)
 
     def _took_away(self, message: Decoded) -> None:
         arrival_ns = message.log_time_ns
@@ -214,19 +219,24 @@ class LogSource:
 
     def _passed(self, messages: Iterator[Message]) -> Iterator[Message]:
         """Yield the messages to align; copy those in the span, and count those read for the ledger only."""
-        read_from_ns = self.read_from_ns
+        read = Span(self.read_from_ns, self._until_ns)
         for message in messages:
-            if read_from_ns is not None and message.log_time_ns < read_from_ns:
-                row = "outside_range" if message.topic in self._roles else "not_configured"
-                stamp_ns, arrival_ns = message.publish_time_ns, message.log_time_ns
-                self._ledger.count(message.topic, row, log_time_ns=arrival_ns, stamp_ns=stamp_ns)
+            if not read.holds(message.log_time_ns):
+                self._count(message, self._row_outside(message))
                 continue
             if message.topic in self._roles:
-                if self._until_ns is None or message.log_time_ns < self._until_ns:
-                    self.content.add(message)
+                self.content.add(message)
                 if self._on_message is not None:
                     self._copy(message, self._on_message)
             yield message
+
+    def _row_outside(self, message: Message) -> str:
+        """Return the row of a message that is not aligned: before the reading, or behind it."""
+        if message.topic not in self._roles:
+            return "not_configured"
+        recalled = self._recalled.get(message.topic)
+        was_read = recalled is not None and recalled.holds(message.log_time_ns)
+        return "preroll_only" if was_read else "outside_range"
 
     def _copy(self, message: Message, copy: Callable[[Message], None]) -> None:
         if self._span.holds(message.log_time_ns):
@@ -244,16 +254,22 @@ class LogSource:
 
     def _last_ones(self) -> Iterator[Sample]:
         """Yield the samples open at the end of the reading; where the span ends it, as if the log went on."""
-        if self._span.end_ns is not None:
-            yield from self._aligner.advance(min(self._span.end_ns + self._wait_ns, self._last_ns()))
-        elif self._host is not None and self._host.end_ns is not None:
-            yield from self._aligner.advance(self._host.end_ns)
+        end_ns, host = self._span.end_ns, self._host
+        if end_ns is not None and self._goes_on(end_ns + self._wait_ns):
+            yield from self._aligner.advance(end_ns + self._wait_ns)
+        elif host is not None and host.end_ns is not None:
+            last_ns = host.end_ns if end_ns is None else min(end_ns + self._wait_ns, host.end_ns)
+            yield from self._aligner.advance(last_ns)
         yield from self._aligner.flush()
 
-    def _last_ns(self) -> int:
-        """Return when the last message that moves the aligner's clock arrived."""
-        topics = self._log.survey.topics
-        return max((topics[t].last_ns or 0 for t in self._roles if t in topics), default=0)
+    def _goes_on(self, until_ns: int) -> bool:
+        """Return whether the next message closes samples by then. One with which time breaks makes none."""
+        due_ns = self._aligner.due_ns()
+        if due_ns is None or due_ns > until_ns:
+            return False
+        message = next(iter(self._log.messages(Query(frozenset(self._roles), self._until_ns))), None)
+        is_clocked = self._host is not None  # its clock ran on
+        return message is not None and (is_clocked or not self._aligner.would_jump(message.log_time_ns))
 
     def _settle(self, rig: dict[str, int]) -> None:
         """Count the messages that were not read from the log."""

@@ -55,13 +55,19 @@ class Pace:
         while sample is not None:
             self._due(sample)  # the first one starts the clock
             following = next(iterator, None)
-            if self._live_drop and following is not None and self._due(following) <= self._clock():
+            if self._live_drop and self._is_overtaken_by(following):
                 self.dropped += 1
                 self.on_drop(sample)
             else:
                 self._wait(sample)
                 yield sample
             sample = following
+
+    def _is_overtaken_by(self, following: Sample | None) -> bool:
+        """Return whether the next sample is due already; behind a break in time it never is."""
+        if following is None or following.reset is not None:
+            return False
+        return self._due(following) <= self._clock()
 
     def answered(self) -> None:
         """Record that the output of the last sample is complete."""

@@ -130,8 +130,7 @@ def receipt_of(
     `messages_sha256` (what was read of the configured topics), `ledger_sha256` (of their rows),
     `input_sha256` (of the local file, up to `HASHED_BYTES`), `input_tag` (of a remote one: its ETag or time),
     `config_sha256`, `weights_sha256`, `seed`,
-    `faults`, `on_error`, `rate`, `live_drop`, `every_message` (was read, for a ledger file),
-    `python`, `machine`. A sink may add its own.
+    `faults`, `on_error`, `rate`, `live_drop`, `python`, `machine`. A sink may add its own.
     """
     rate = options.rate
     record = {
@@ -151,7 +150,6 @@ def receipt_of(
         "on_error": options.on_error,
         "rate": "" if rate is None else repr(rate),
         "live_drop": "true" if options.live_drop else "",
-        "every_message": "true" if options.ledger_listener is not None else "",
         "python": platform.python_version(),
         "machine": this_machine(),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from perception.autoconfig import complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import ConfigError
@@ -18,6 +19,14 @@ MOST_SECONDS = 10**8
 
 Time = float | str
 """A time of a log: a number, or its text."""
+
+
+def begin_of(log: Log) -> int | None:
+    """Return the log time from which seconds count without a configuration; None: no sensor is found."""
+    try:
+        return sensor_start_ns(log, complete_config(log).config)
+    except ConfigError:
+        return None
 
 
 def parse_span(log: Log, config: Config, start: Time | None, end: Time | None) -> Span:

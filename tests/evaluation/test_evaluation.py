@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,8 @@ from perception.pipeline import ReplayOptions, Span, replay
 from perception.sinks import McapSink
 from perception.types import Output, TruthFrame
 from tests.evaluation.oracle import Oracle, TogetherOracle, Truth
-from tests.scripted_scene import START_NS, write_scene
+from tests.pipeline.memory_plugin import MemoryPlugin
+from tests.scripted_scene import START_NS, Row, write_scene
 
 RULES = Rules(min_support=5)
 
@@ -88,6 +91,22 @@ def test_stored_outputs_score_as_the_replay_did(street: Path, truth: Truth, tmp_
     assert found.heads["timing"]["latency"].values["p50/total"].support == 60
     assert found.moments == replayed.moments
     assert found.logs[0].outputs == str(kept)
+
+
+def test_the_frames_of_stored_outputs_are_ticks_also_of_several_cameras(tmp_path: Path) -> None:
+    def doubled(row: Row) -> Iterator[Row]:
+        yield row
+        if row.topic.startswith("/camera/"):
+            yield replace(row, topic=row.topic.replace("/camera/", "/left/"))
+
+    drive = write_scene(tmp_path / "x.mcap", duration_s=1.0, image_size=(64, 32), mutate=doubled)
+    kept = tmp_path / "kept.mcap"
+    replayed = evaluate(drive, MemoryPlugin, kept)
+    evaluation = Evaluation(EvaluateOptions(rules=RULES))
+    with open_log(drive) as log, open_log(kept) as stored:
+        assert "/perception/left/detections" in stored.channels
+        evaluation.score(stored, log, complete_config(log).config)
+    assert evaluation.report().logs[0].frames == replayed.logs[0].frames == 10
 
 
 def test_two_logs_are_scored_as_one(street: Path, truth: Truth, tmp_path: Path) -> None:

@@ -15,7 +15,14 @@ from perception.evaluation.error_series import box_series
 from perception.evaluation.log_record import LogRecord, frames_of_both
 from perception.evaluation.metrics import Rules, ScoredFrame, ScoredFrames
 from perception.evaluation.metrics.frame_columns import columns_of
-from perception.evaluation.worst_frames import BoxFrameErrors, box_frame_errors, box_rows, control_rows
+from perception.evaluation.worst_frames import (
+    BoxFrameErrors,
+    Moment,
+    box_frame_errors,
+    box_rows,
+    control_rows,
+    replay_command,
+)
 from perception.types import Control, ControlChannel, Output, Tick, TruthFrame, invalid_output
 from tests.evaluation.metrics.build import Pair, control_frame, detection, frame, tick, truth_box
 
@@ -155,3 +162,9 @@ def test_an_invalid_control_head_is_a_whole_error() -> None:
 
 def test_a_log_without_frames_has_no_moments() -> None:
     assert LogRecord("empty.mcap").worst() == []
+
+
+def test_the_command_of_a_drive_names_its_files() -> None:
+    moment = Moment("a_0.mcap + my a_1.mcap", 3.0, 0, 0, 1.0, "")
+    expected = "perception replay a_0.mcap 'my a_1.mcap' --as-one --plugin x --start 2.000 --end 4.500"
+    assert replay_command(moment, ["--plugin", "x"], 0.5) == expected

@@ -218,10 +218,12 @@ def test_records_beside_the_messages_are_copied_or_named(tmp_path: Path) -> None
 
     records = {"rig": {"name": "north"}, "perception.run": {"plugin": "x"}}
     with LogWriter(tmp_path / "old.mcap", metadata=records) as out:
+        out.add_metadata("rig", {"name": "south"})
         data = LaserScan().SerializeToString()
         out.write("/s", data, schema=foxglove_schema(LaserScan), encoding="protobuf", log_time_ns=1)
     conversion = convert(tmp_path / "old.mcap", tmp_path / "new.mcap")
     assert [row.topic for row in conversion.not_carried] == ["(metadata perception.run)"]
     with open_log(tmp_path / "new.mcap") as log:
-        assert dict(log.survey.metadata)["rig"] == {"name": "north"}
+        rigs = [dict(values) for name, values in log.survey.metadata if name == "rig"]
+    assert rigs == [{"name": "north"}, {"name": "south"}]
     assert json.loads(json.dumps(conversion.to_json()))["schema"] == "perception.convert/1"

@@ -137,7 +137,9 @@ def test_segments_that_are_folders_are_one_drive(tmp_path: Path) -> None:
     assert find_logs([drive / "*"]) == sorted(segments)
     assert parts_of(as_one(in_order)) == in_order
     with open_log([drive]) as log:
-        counts = log.survey.counts
+        counts, notes = log.survey.counts, log.survey.notes
+    with open_log(segments[0]) as log:
+        assert notes == log.survey.notes != ()
     assert counts["/camera/video"] == 12
     assert counts["/can/speed"] == 48
 

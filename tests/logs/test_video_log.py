@@ -13,7 +13,7 @@ from perception.logs.video import indexer
 from perception.logs.video.preroll import decoded_camera
 from perception.logs.video.stage import VideoStage
 from perception.types import CameraFrame
-from tests.video_files import file_pictures, video_file
+from tests.video_files import av, file_pictures, video_file
 
 
 def frames_of(path: Path) -> list[CameraFrame]:
@@ -42,9 +42,32 @@ def test_the_pictures_of_a_file_come_in_order_at_the_times_it_gives_them(
     assert [bytes(frame.data) for frame in frames] == file_pictures(path)
     stamps = [frame.stamp_ns for frame in frames]
     assert stamps == sorted(stamps)
-    period_ns = 40_000_000 if name.endswith("hevc") else 100_000_000  # a raw stream says no rate: 25 Hz
-    assert {b - a for a, b in pairwise(stamps)} == {period_ns}
+    assert {b - a for a, b in pairwise(stamps)} == {100_000_000}
     assert [frame.log_time_ns for frame in frames] == stamps
+
+
+def test_times_of_a_raw_stream_are_made_at_the_rate_that_it_states_and_that_is_said(tmp_path: Path) -> None:
+    raw, whole = video_file(tmp_path / "a.h264", "h264"), video_file(tmp_path / "a.mp4", "h264")
+    with open_log(raw) as log:
+        assert log.survey.notes == (
+            "times are made: the file has none; 10 Hz (the rate that the video states)",
+        )
+        assert log.survey.duration_s == pytest.approx(2.3)
+    with open_log(whole) as log:
+        assert log.survey.notes == ()
+
+
+def test_a_raw_stream_without_a_rate_says_that_it_is_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "a.hevc"
+    with av.open(str(path), "w") as file:
+        options = {"x265-params": "vui-timing-info=0:log-level=none"}
+        stream = file.add_stream("libx265", rate=10, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(5):
+            file.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        file.mux(stream.encode())
+    with open_log(path) as log:
+        assert "guessed: the video states no rate" in log.survey.notes[0]
 
 
 def test_packets_beyond_the_end_of_a_cut_file_are_lost_and_counted(tmp_path: Path) -> None:

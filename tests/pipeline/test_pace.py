@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from perception.pipeline.pace import Pace
-from perception.types import Sample, Tick, absent_sample
+from perception.types import Reset, Sample, Tick, absent_sample
 
 
 class Clock:
@@ -51,3 +53,13 @@ def test_live_drop_goes_on_with_the_newest_that_is_due() -> None:
     assert seen == [0, 2, 3, 4]
     assert dropped == [1]
     assert pace.dropped == 1
+
+
+def test_live_drop_keeps_the_sample_before_a_break_in_time() -> None:
+    clock = Clock()
+    pace = Pace(1.0, True, clock=lambda: clock.now, sleep=clock.sleep)
+    before, after = samples(0, 100, 200), samples(40_000, 40_100)
+    after[0] = replace(after[0], reset=Reset("arrival time jumped forward"))
+    assert len(list(pace.through([*before, *after]))) == 5
+    assert clock.slept == [0.1, 0.1, 0.1]
+    assert pace.lateness.worst_ms == 0.0

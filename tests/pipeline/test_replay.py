@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -28,7 +28,7 @@ from perception.plugin import Prepared
 from perception.sinks import RunInfo
 from perception.types import Output, Reset, Sample, TruthFrame
 from tests.pipeline.memory_plugin import MemoryPlugin
-from tests.scripted_scene import START_NS, write_scene
+from tests.scripted_scene import START_NS, Row, write_scene
 
 
 class Collected:
@@ -164,6 +164,37 @@ def test_a_span_gives_its_part_and_the_ledger_still_adds_up(
         part, summary, _ = run(scene, ReplayOptions(span=Span(start_ns, end_ns)), wait_ms=wait_ms)
         assert part.outputs == [o for o in whole.outputs if start_ns <= o.tick.log_time_ns < end_ns]
         assert {t: sum(rows.values()) for t, rows in summary.ledger.items()} == count_independently(scene)
+
+
+@pytest.mark.parametrize("end_s", [2.5, 30.0])
+def test_a_span_that_ends_while_the_recorder_paused_gives_its_part(tmp_path: Path, end_s: float) -> None:
+    def paused(row: Row) -> Iterator[Row]:
+        late_ns = 40_000_000_000 if row.stamp_ns >= START_NS + 2_000_000_000 else 0
+        yield replace(row, log_time_ns=row.log_time_ns + late_ns)
+
+    path = write_scene(tmp_path / "x.mcap", duration_s=3.0, image_size=(64, 32), mutate=paused)
+    end_ns = START_NS + round(end_s * 1e9)
+    whole, part = run(path)[0], run(path, ReplayOptions(span=Span(None, end_ns)))[0]
+    assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns < end_ns] != []
+
+
+@pytest.mark.parametrize(("start_s", "wait_ms"), [(1.0, 0.0), (1.0, 120.0), (53.0, 0.0)])
+def test_a_listener_of_each_message_changes_neither_the_outputs_nor_the_rows(
+    tmp_path: Path, start_s: float, wait_ms: float
+) -> None:
+    def later(row: Row) -> Iterator[Row]:
+        late_ns = 48_000_000_000 if row.stamp_ns >= START_NS + 2_300_000_000 else 0
+        yield replace(row, log_time_ns=row.log_time_ns + late_ns)
+
+    scene = write_scene(tmp_path / "x.mcap", duration_s=6.0, image_size=(64, 32), mutate=later)
+    span = Span(START_NS + round(start_s * 1e9), START_NS + round(start_s * 1e9) + 1_040_000_000)
+    lines: list[tuple[object, ...]] = []
+    plain, summary, _ = run(scene, ReplayOptions(span=span), wait_ms=wait_ms)
+    options = ReplayOptions(span=span, ledger_listener=lambda *line: lines.append(line))
+    heard, heard_summary, _ = run(scene, options, wait_ms=wait_ms)
+    assert heard.outputs == plain.outputs
+    assert heard_summary.ledger == summary.ledger
+    assert len(lines) == count_independently(scene).total()
 
 
 def seen(sample: Sample) -> tuple[object, ...]:

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from perception.autoconfig import complete_config
+from perception.logs import LogWriter, open_log
+from perception.pipeline.span import parse_span
+from perception.types import Schema
 from perception_tools.cli import run
 from tests.logs import ros_bags
+from tests.scripted_scene import START_NS, write_scene
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,21 @@ def test_json_is_one_object(bag: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert document["messages"] == 4
     codes = {(row["topic"], row["code"]): row["messages"] for row in document["not_carried"]}
     assert codes == {("/odom", "not_selected"): 20, ("/image", "outside_cut"): 6, ("/image", "field"): 4}
+
+
+def test_a_cut_counts_from_where_replay_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, text = tmp_path / "x.mcap", Schema("Text", "jsonschema", b"{}")
+    write_scene(tmp_path / "scene.mcap", duration_s=2.0, image_size=(64, 32))
+    with LogWriter(path) as out, open_log(tmp_path / "scene.mcap") as log:
+        out.write("/text", b"{}", schema=text, encoding="json", log_time_ns=START_NS - 3_000_000_000)
+        for message in log.messages():
+            out.copy(message)
+    assert run(["convert", str(path), str(tmp_path / "new.mcap"), "--cut", "1", "2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    with open_log(path) as log:
+        span = parse_span(log, complete_config(log).config, 1, 2)
+    assert (document["start_ns"], document["end_ns"]) == (span.start_ns, span.end_ns)
+    assert document["messages"] > 100
 
 
 def test_a_cut_source_is_converted_with_loss(

@@ -127,6 +127,16 @@ def test_a_gate_on_an_unknown_class_is_refused_before_the_first_frame(
         assert run([*words, f"{part} >= 0", "--end", "0.2", "--draws", "0"]) in (0, 4)
 
 
+def test_the_command_of_stored_outputs_injects_their_faults(
+    scene: Path, weights: Path, capsys: Capture
+) -> None:
+    words = ["--checkpoint", str(weights), "--fault", "camera.blackout=0.4,seed=2", "--end", "1"]
+    assert run(["replay", str(scene), *words, *TORCH, "--output", "dark.mcap"]) == 0
+    capsys.readouterr()
+    found = report(capsys, scene, "--outputs", "dark.mcap", "--draws", "0")
+    assert "--fault camera.blackout=0.4,seed=2" in found.moments[0].command
+
+
 def test_stored_outputs_score_as_the_replay_did(scene: Path, weights: Path, capsys: Capture) -> None:
     first = report(capsys, scene, "--checkpoint", weights, *TORCH, "-o", "kept.mcap", "--min-support", "3")
     again = report(capsys, scene, "--outputs", "kept.mcap", "--min-support", "3")

@@ -85,11 +85,10 @@ def convert(given: ConvertArguments) -> None:
 
 
 def _convert_one(given: ConvertArguments) -> None:
-    from perception.logs import open_log
-    from perception.logs.conversion import convert_log
     from perception.logs.conversion.convert_log import is_converted_log
     from perception.logs.joined_path import as_one, parts_of
     from perception.path_guard import Read, Write, check_paths
+    from perception.pipeline.batch import ConvertRecording
 
     refuse_batch_options(given)
     *logs, output = given.paths
@@ -105,8 +104,7 @@ def _convert_one(given: ConvertArguments) -> None:
         raise typer.BadParameter(
             f"expected the file to write to end in .mcap, which is what is written, found {output}"
         )
-    with open_log(log) as opened:
-        conversion = convert_log(opened, output, given.options())
+    conversion = ConvertRecording(log, given.options()).into(output)
     with answering(conversion.status):
         if given.as_json:
             print_json(with_exit_code(conversion.to_json(), conversion.status))

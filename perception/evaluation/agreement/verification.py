@@ -162,7 +162,6 @@ def verify(
         span=Span(run.start_ns, run.end_ns),
         on_error="stop" if receipt.get("on_error") == "stop" else "skip",
         observer=observer,
-        ledger_listener=(lambda *row: None) if receipt.get("every_message") else None,
     )
     summary = again.replay(log, config, load(run.plugin), options, monitor)
     return again.verification(log, summary)

@@ -15,7 +15,7 @@ from perception.evaluation.find.expression import Kind, Named, names_in, parse_c
 from perception.evaluation.find.names import ITEMS, Names, TableValue
 from perception.evaluation.find.table_database import TableDatabase
 from perception.evaluation.worst_frames import Moment, replay_command
-from perception.remote import log_path
+from perception.logs.joined_path import recorded_path
 from perception.sinks.tables import RUNS, TablesFolder
 from perception.types import Status
 
@@ -157,7 +157,7 @@ def _moment(
     first, last = group[0], group[-1]
     run = runs[first["recording"]]
     log = run["log"]
-    if not log_path(log).exists() and log_path(run["log_path"]).exists():
+    if not recorded_path(log).exists() and recorded_path(run["log_path"]).exists():
         log = run["log_path"]
     end_s = last["at_s"] - first["at_s"]
     moment = Moment(log, first["at_s"], first["log_time_ns"], 0, 0.0, "")

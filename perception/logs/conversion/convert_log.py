@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -37,16 +37,19 @@ class ConvertOptions:
     """The options of a conversion.
 
     Attributes:
-        start_s, end_s: The part of the log, in seconds from its first message that is neither transforms nor
-            camera info; the end is exclusive. None: from the beginning, to the end.
+        start_s, end_s: The part of the log, in seconds from `begin_ns`; the end is exclusive. None: from the
+            beginning, to the end.
         topics: Patterns of the topics to take, as of a shell; empty: all.
         as_recorded: Keep every message as it is, also where a schema of Foxglove says the same.
+        begin_ns: The log time from which seconds count; None: that of the first message that is neither
+            transforms nor camera info.
     """
 
     start_s: float | None = None
     end_s: float | None = None
     topics: tuple[str, ...] = ()
     as_recorded: bool = False
+    begin_ns: int | None = None
 
 
 def convert_log(log: Log, path: Path, options: ConvertOptions = ConvertOptions()) -> Conversion:
@@ -69,9 +72,9 @@ def convert_log(log: Log, path: Path, options: ConvertOptions = ConvertOptions()
     copies = MessageCopies(as_recorded=options.as_recorded)
     stream, early = log.messages(query), _early(log, query)
     record = {"source": named_log(log.path), "messages": "as recorded" if options.as_recorded else "Foxglove"}
-    records = {name: values for name, values in log.survey.metadata if not name.startswith(_OUR_RECORDS)}
+    others = [(name, values) for name, values in log.survey.metadata if not name.startswith(_OUR_RECORDS)]
     with replaced_whole(path, "log") as part:
-        unwritable = _write(part, {RECORD: record, **records}, chain(early, stream), copies)
+        unwritable = _write(part, [(RECORD, record), *others], chain(early, stream), copies)
     return Conversion(
         log.path,
         path,
@@ -89,13 +92,19 @@ def convert_log(log: Log, path: Path, options: ConvertOptions = ConvertOptions()
 
 
 def _write(
-    path: Path, records: Mapping[str, Mapping[str, str]], messages: Iterable[Message], copies: MessageCopies
+    path: Path,
+    records: Sequence[tuple[str, Mapping[str, str]]],
+    messages: Iterable[Message],
+    copies: MessageCopies,
 ) -> Counter[str]:
-    """Write the messages; return those by topic whose times MCAP does not hold. Raises OutputError."""
+    """Write the messages; return those by topic whose times MCAP does not hold. Raises OutputError.
+
+    The records stand at the head of the file; several may have one name.
+    """
     unwritable: Counter[str] = Counter()
-    with LogWriter(
-        path, chunk_bytes=_CHUNK_BYTES, flush_by="log", flush_s=1e9, compression="zstd", metadata=records
-    ) as out:
+    with LogWriter(path, chunk_bytes=_CHUNK_BYTES, flush_by="log", flush_s=1e9, compression="zstd") as out:
+        for name, values in records:
+            out.add_metadata(name, values)
         for message in messages:
             copy = copies.copy(message)
             if min(message.log_time_ns, message.publish_time_ns) >= 0 and (
@@ -124,11 +133,15 @@ def _query(log: Log, options: ConvertOptions) -> Query:
         errors.append(f"--cut: expected START before END, from 0 on, found {start_s:g} {end_s:g}")
     if errors:
         raise ConfigError(errors)
-    held = latched_topics(log, frozenset(survey.topics))
-    firsts = [topic.first_ns for name, topic in survey.topics.items() if name not in held]
-    begin_ns = min(firsts, default=survey.start_ns or 0)
+    begin_ns = _begin_ns(log) if options.begin_ns is None else options.begin_ns
     bounds = (None if seconds is None else begin_ns + round(seconds * 1e9) for seconds in (start_s, end_s))
     return Query(names, *bounds)
+
+
+def _begin_ns(log: Log) -> int:
+    held = latched_topics(log, frozenset(log.survey.topics))
+    firsts = [topic.first_ns for name, topic in log.survey.topics.items() if name not in held]
+    return min(firsts, default=log.survey.start_ns or 0)
 
 
 def _early(log: Log, query: Query) -> list[Message]:

@@ -74,7 +74,8 @@ def _index(av: Any, path: str) -> tuple[dict[str, Any], Any, bytes]:
         in_place = "mp4" in container.format.name.split(",")
         packets = _packets(container, stream, spool=not in_place)
         rows = np.array([row for row, _ in packets], ROW)
-        rate = stream.average_rate or stream.guessed_rate or 25
+        # The average of a raw stream is the 25 Hz of its reader, whatever its parameters say.
+        rate = stream.guessed_rate or stream.average_rate or 25
         about = {
             "format": container.format.name,
             "codec": getattr(context.codec, "canonical_name", context.name),
@@ -82,6 +83,7 @@ def _index(av: Any, path: str) -> tuple[dict[str, Any], Any, bytes]:
             "size": [context.width, context.height],
             "time_base": [stream.time_base.numerator, stream.time_base.denominator],
             "rate": [rate.numerator, rate.denominator] if hasattr(rate, "numerator") else [int(rate), 1],
+            "states_rate": bool(context.framerate),
             "created": str(container.metadata.get("creation_time", ""))[:40],
             "streams": len(container.streams),
         }

@@ -37,6 +37,7 @@ class VideoFile:
         arrivals_ns: [N] int64, when each packet arrives; they never fall.
         keys: [N] bool, the key frames as the file has them.
         reorder: How many pictures a decoder holds back.
+        note: How times were made, where the file has none; else empty.
     """
 
     def __init__(self, path: Path, index: PacketIndex) -> None:
@@ -52,7 +53,7 @@ class VideoFile:
         self.path, self.codec, self.size = path, codec, (int(about["size"][0]), int(about["size"][1]))
         self.created, self.streams = str(about["created"]), int(about["streams"])
         self.keys: NDArray[np.bool_] = rows["key"].copy()
-        self.stamps_ns = _stamps_ns(index)
+        self.stamps_ns, self.note = _stamps_ns(index)
         self.reorder, self.arrivals_ns = arrivals_of(self.stamps_ns)
         self._positions, self._sizes = rows["position"].tolist(), rows["size"].tolist()
         self._form = stream_form(codec, bytes.fromhex(about["extradata"]))
@@ -139,16 +140,19 @@ def payload(data: bytes, codec: str, stamp_ns: int, frame_id: str) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def _stamps_ns(index: PacketIndex) -> NDArray[np.int64]:
-    """Return when pictures are shown; where the file does not say, at its nominal rate in coded order."""
+def _stamps_ns(index: PacketIndex) -> tuple[NDArray[np.int64], str]:
+    """Return when pictures are shown, and a note where the file does not say: at its rate in coded order."""
     times = index.rows["pts"]
-    rate_hz = index.about["rate"][0] / max(index.about["rate"][1], 1) or 25.0
     if (times == _NO_TIME).any():
-        return np.asarray(np.rint(np.arange(len(times)) * 1e9 / rate_hz), np.int64)
+        rate_hz = index.about["rate"][0] / max(index.about["rate"][1], 1) or 25.0
+        states = index.about.get("states_rate")
+        why = "the rate that the video states" if states else "guessed: the video states no rate"
+        made = np.asarray(np.rint(np.arange(len(times)) * 1e9 / rate_hz), np.int64)
+        return made, f"times are made: the file has none; {rate_hz:g} Hz ({why})"
     numerator, denominator = index.about["time_base"]
     exact = [int(time) * 1_000_000_000 * numerator // max(denominator, 1) for time in times.tolist()]
     bounded = [min(max(stamp, -(1 << 60)), 1 << 60) for stamp in exact]
-    return np.array(bounded, np.int64)
+    return np.array(bounded, np.int64), ""
 
 
 def arrivals_of(stamps_ns: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from perception.logs import open_log
-from perception.logs.conversion import ConvertOptions, convert_log
+from perception.logs.conversion import Conversion, ConvertOptions, convert_log
 from perception.logs.conversion.convert_log import is_converted_log
 from perception.logs.joined_path import parts_of
 from perception.path_guard import Read
 from perception.pipeline.batch.recording_job import JobEnd, ResultPlace
 from perception.pipeline.replay_job import Observe
 from perception.pipeline.run_record import recorded_versions
+from perception.pipeline.span import begin_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,14 @@ class ConvertRecording:
     def has_tables(self, recording: str) -> bool:
         return True
 
-    def run(self, place: ResultPlace, observe: Observe) -> JobEnd:
+    def into(self, path: Path) -> Conversion:
+        """Write the file. Seconds of a cut count as those of a replay. Raises as `convert_log`."""
         with open_log(self.log) as log:
-            conversion = convert_log(log, place.folder / f"{place.recording}{self.suffix}", self.options)
+            begin_ns = None if self.options.start_s is None else begin_of(log)
+            return convert_log(log, path, replace(self.options, begin_ns=begin_ns))
+
+    def run(self, place: ResultPlace, observe: Observe) -> JobEnd:
+        conversion = self.into(place.folder / f"{place.recording}{self.suffix}")
         return JobEnd(conversion.status, conversion.to_json(), conversion.messages)
 
 
