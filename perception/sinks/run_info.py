@@ -101,8 +101,8 @@ class RunInfo:
             values[name] = {
                 k.removeprefix(prefix): text for k, text in record.items() if k.startswith(prefix)
             }
-        flags = {name: record.get(name) == "true" for name in ("simulated", "untrained")}
-        return cls(**flags, **values)
+        values |= {name: record.get(name) == "true" for name in ("simulated", "untrained")}
+        return cls(**values)
 
 
 def _text(value: object) -> str:
