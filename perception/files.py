@@ -132,14 +132,15 @@ def replaced_whole(path: Path, noun: str = "file") -> Iterator[Path]:
     try:
         create_file(part)
     except OSError as error:
-        raise OutputError(f"cannot make a {noun} here: {_reason(path, error)}: {path}") from error
+        raise OutputError(f"cannot make a {noun} here: {write_problem(path, error)}: {path}") from error
     try:
         yield part
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise OutputError(f"cannot put the {noun} in its place: {_reason(path, error)}: {path}") from error
+        text = f"cannot put the {noun} in its place: {write_problem(path, error)}: {path}"
+        raise OutputError(text) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(part)
@@ -243,65 +244,8 @@ def _claim(file: FileIO) -> None:
         return  # a file system without locks
 
 
-class OutputFile:
-    """An unbuffered file whose errors are `OutputError`s; after the first it takes nothing more, and raises
-    the same error again.
-
-    Args:
-        path: The file; an existing one is replaced. A pipe or a device will do.
-        noun: What it is, for errors.
-
-    Raises:
-        OutputError: From every method; names the path.
-    """
-
-    def __init__(self, path: Path, noun: str = "file") -> None:
-        self.path = path
-        self.failure = ""
-        """The error that ended the writing; empty: there was none."""
-        self._position = 0
-        try:
-            self._raw = make_file(path)
-        except OSError as error:
-            raise OutputError(f"cannot make a {noun} here: {_reason(path, error)}: {path}") from error
-
-    def write(self, data: bytes) -> int:
-        """Write all of the data."""
-        if self.broken:
-            raise OutputError(self.failure)
-        left = memoryview(data)
-        try:
-            while left:
-                left = left[self._raw.write(left) or 0 :]
-        except OSError as error:
-            stopped = f"writing stopped after {self._position} bytes"
-            self.failure = f"{stopped}: {_reason(self.path, error)}: {self.path}"
-            raise OutputError(self.failure) from error
-        self._position += len(data)
-        return len(data)
-
-    @property
-    def broken(self) -> bool:
-        """Return whether an error has ended the writing."""
-        return bool(self.failure)
-
-    def tell(self) -> int:
-        """Return the number of bytes written."""
-        return self._position
-
-    def flush(self) -> None:
-        """Do nothing: the file has no buffer."""
-
-    def close(self) -> None:
-        """Close the file."""
-        try:
-            self._raw.close()
-        except OSError as error:  # a network disk may report only now that it is full
-            self.failure = f"closing failed: {_reason(self.path, error)}: {self.path}"
-            raise OutputError(self.failure) from error
-
-
-def _reason(path: Path, error: OSError) -> str:
+def write_problem(path: Path, error: OSError) -> str:
+    """Return why a path cannot be written, and what to do, as the end of an error."""
     if isinstance(error, FileNotFoundError):
         return f"the folder {path.parent} does not exist, make it first"
     if isinstance(error, IsADirectoryError):

@@ -20,7 +20,7 @@ TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "p
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
     {"caches", "codec_messages", "errors", "files", "geometry", "installation"}
-    | {"interrupts", "path_guard", "remote", "text", "types"},
+    | {"interrupts", "output_file", "path_guard", "remote", "text", "types"},
     {"config", "plugin", "logs"},
     {"align"},
     {"autoconfig", "models", "engines", "sinks"},
@@ -37,6 +37,7 @@ WITHOUT_TORCH = (
         "codec_messages",
         "installation",
         "interrupts",
+        "output_file",
         "path_guard",
         "remote",
         "text",

@@ -11,7 +11,7 @@ from time import monotonic
 from types import TracebackType
 
 from perception.errors import OutputError
-from perception.files import OutputFile
+from perception.output_file import OutputFile
 from perception.path_guard import marked
 from perception.text import csv_cell
 

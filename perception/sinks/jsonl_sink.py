@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.errors import OutputError
-from perception.files import OutputFile
+from perception.output_file import OutputFile
 from perception.path_guard import marked
 from perception.sinks.protocol import refuse_input
 from perception.sinks.run_info import RunInfo

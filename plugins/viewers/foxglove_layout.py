@@ -10,7 +10,7 @@ from typing import Any
 from perception.config import Config, parse_config
 from perception.config.safe_yaml import parse_yaml
 from perception.errors import OutputError
-from perception.files import OutputFile
+from perception.output_file import OutputFile
 from perception.path_guard import marked
 from perception.sinks import RunInfo
 from perception.sinks.mcap_sink import (

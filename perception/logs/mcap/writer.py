@@ -19,8 +19,8 @@ from typing import Literal
 from mcap.writer import CompressionType, Writer
 
 from perception.errors import OutputError
-from perception.files import OutputFile
 from perception.logs.mcap.records import MAGIC
+from perception.output_file import OutputFile
 from perception.path_guard import marked
 from perception.types import Channel, Message, Schema
 
