@@ -65,7 +65,8 @@ class SmallLog:
         frozen: bool = False,
         **how: object,
     ) -> SmallLog:
-        pixels = np.full((size[1], size[0], 3), 90, np.uint8)
+        pixels = np.empty((size[1], size[0], 3), np.uint8)
+        pixels[:] = np.linspace(80, 100, size[0])[:, None]  # of one colour it would count as absent
         if noisy:  # as large as a JPEG of that size gets
             pixels = np.random.default_rng(0).integers(0, 255, pixels.shape, np.uint8)
         if frozen:  # else no picture equals the one before

@@ -135,7 +135,8 @@ class FusionModel(nn.Module):
         once, but not while another trains the model.
 
         >>> model = FusionModel.from_pretrained()
-        >>> output = model.predict(image=np.zeros((480, 640, 3), np.uint8), status={"speed": 3.1})
+        >>> image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+        >>> output = model.predict(image=image, status={"speed": 3.1})
         >>> output.detections.based_on, output.control["curvature"].unit
         (('camera', 'status'), '1/m')
 

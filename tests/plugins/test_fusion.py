@@ -445,9 +445,10 @@ def test_inputs_unlike_the_training_are_warned_of(plugin: Plugin, samples: list[
     text = answer(plugin, fast).warnings["input_status"]
     assert text.startswith("speed 3")
     assert "m/s, trained on 0 to 10" in text
-    white = replace(frame, data=b"\xff" * (320 * 240 * 3), format="rgb8")
+    pixels = b"\xff" * (320 * 120 * 3) + b"\xeb" * (320 * 120 * 3)
+    white = replace(frame, data=pixels, format="rgb8")
     bright = replace(sample, camera=replace(sample.camera, value=white))
-    assert answer(plugin, bright).warnings["input_image"] == "mean red 255, trained on 70 +- 40"
+    assert answer(plugin, bright).warnings["input_image"] == "mean red 245, trained on 70 +- 40"
     blind = bright.with_absent({"camera": "x", "range": "x"})
     assert answer(plugin, blind).warnings == {}
 

@@ -656,7 +656,7 @@ def test_objects_with_outlines_are_pasted_into_pictures(
     disc = Cutting(0, np.full((20, 20, 3), 250, np.uint8), np.ones((20, 20), np.float32))
     monkeypatch.setattr(run_module, "cut_silhouettes", lambda dataset, seed: [[disc]])
     grey = tmp_path / "grey.png"
-    cv2.imwrite(str(grey), np.full((64, 128, 3), 90, np.uint8))
+    cv2.imwrite(str(grey), np.repeat(np.arange(60, 124, dtype=np.uint8), 128 * 3).reshape(64, 128, 3))
     write_picture_log(tmp_path / "pictures.mcap", [LabelledPicture(grey, [])] * 4)
     monkeypatch.setattr(run_module, "CUTOUTS", 3)
     losses = []

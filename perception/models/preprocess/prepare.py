@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.models.preprocess.pixels import UnusableImage, image_pixels
 from perception.models.preprocess.returns import UnusableScan, merged_returns
@@ -11,12 +12,15 @@ from perception.models.preprocess.status import status_array
 from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.types import Absent, Sample
 
+BLANK = 1.5
+"""Standard deviation, of 255 levels, below which a picture shows nothing: of a covered or a broken camera."""
+
 
 def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
     """Return the arrays of a sample, and the sample with unusable inputs made absent.
 
-    Stateless and thread-safe. No content of a message raises: an image that does not decode, a scan without a
-    valid return and a window without a known value become absent inputs.
+    Stateless and thread-safe. No content of a message raises: an image that does not decode or has one colour
+    alone, a scan without a valid return and a window without a known value become absent inputs.
 
     Returns:
         The sample and `Inputs`: image uint8 [3, H, W], returns float32 [M, 8], returns_valid [M],
@@ -32,6 +36,9 @@ def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
             image = image_pixels(sample.camera.value, spec)
         except UnusableImage as error:
             absent["camera"] = Absent.with_detail("undecodable", str(error))
+        else:
+            if _is_blank(image):  # networks see objects in it that are not there
+                absent["camera"], image = "the picture is of one colour: a covered or a broken camera", None
     try:
         merged = merged_returns(sample, spec)
         if merged is not None:
@@ -54,3 +61,7 @@ def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
     if image is None:
         image = np.zeros((3, spec.height, spec.width), dtype=np.uint8)
     return sample, Inputs(image, returns, valid, status, present, np.array(ages, dtype=np.float32))
+
+
+def _is_blank(image: NDArray[np.uint8]) -> bool:
+    return bool(image[:, ::8, ::8].std((1, 2)).max() < BLANK)

@@ -3,9 +3,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.diagnosis.conformance.samples import drawn_samples, garbage, subsets
@@ -76,6 +77,25 @@ def test_what_cannot_be_used_is_absent_with_its_reason(sample: Sample) -> None:
             assert found.reason, what
             assert inputs.present.sum() == 0
         assert np.isfinite(inputs.returns).all()
+
+
+@given(shade=st.integers(0, 255), encoding=st.sampled_from([".jpg", ".png"]))
+@settings(max_examples=20)
+def test_a_picture_of_one_colour_is_absent_and_one_with_an_object_is_not(shade: int, encoding: str) -> None:
+    """A covered camera: networks see objects in it that are not there."""
+    sample = drawn_samples(1)[0]
+    assert sample.camera.value is not None
+    pixels = np.full((240, 320, 3), shade, np.uint8)
+    pixels[..., 1] = 255 - shade
+    for shows in (False, True):
+        pixels[100:140, 100:140] += np.uint8(80 if shows else 0)
+        data = cv2.imencode(encoding, pixels)[1].tobytes()
+        frame = replace(sample.camera.value, data=data, format="jpeg" if encoding == ".jpg" else "png")
+        left, inputs = prepare_inputs(replace(sample, camera=replace(sample.camera, value=frame)), SPEC)
+        assert left.camera.present == shows
+        assert ("of one colour" in left.camera.reason) != shows
+        assert inputs.present.tolist() == [float(shows), 1, 1]
+        assert inputs.image.any() == shows
 
 
 def test_status_channels_are_found_by_name(sample: Sample) -> None:

@@ -38,7 +38,8 @@ def pictures(tmp_path: Path) -> Path:
     listed = []
     for index, (suffix, of_picture) in enumerate(zip(("png", "jpg", "jpeg"), boxes, strict=True)):
         path = tmp_path / f"{index}.{suffix}"
-        cv2.imwrite(str(path), np.full((128, 256, 3), 40 * index + 20, np.uint8))
+        shades = 40 * index + 10 + np.arange(256)[None, :, None] // 12  # 20 brighter from left to right
+        cv2.imwrite(str(path), np.broadcast_to(shades, (128, 256, 3)).astype(np.uint8))
         listed.append(LabelledPicture(path, of_picture))
     assert write_picture_log(tmp_path / "pictures.mcap", listed) == 3
     return tmp_path / "pictures.mcap"
