@@ -58,6 +58,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def image(frame: int, stamp: int) -> bytes:
         pixels = np.full((48, 64, 3), GREY[limit_at(frame)], np.uint8)
+        pixels[:, :4] = 0  # of one colour it would count as absent
         message = CompressedImage(
             frame_id="camera", format="png", data=cv2.imencode(".png", pixels)[1].tobytes()
         )
