@@ -16,7 +16,7 @@ from perception.types import FrameTransforms
 
 
 class _Mount(NamedTuple):
-    """Where a frame sits in its parent, and whether it rests there."""
+    """The pose of a frame in its parent, and whether it is static."""
 
     parent: str
     parent_from_child: Matrix

@@ -1,4 +1,4 @@
-"""What a file gave when it was tried, and one reading of that."""
+"""The outputs of a model file on a trial picture, and one interpretation of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a file gave on one picture of noise.
+    """The outputs of a model file on one picture of noise.
 
     Attributes:
         inputs: Names of its inputs.

@@ -33,9 +33,7 @@ def truths_of(log: Log, config: Config, span: Span = WHOLE) -> Iterator[TruthFra
     joiner, last_ns = TruthJoiner(truth, config.sensors), None
     for message in log.messages(Query(played_topics(config))):
         decoded = decode(message)
-        joiner.push(
-            decoded
-        )  # also from outside the span: transforms that hold on, truth that is interpolated
+        joiner.push(decoded)  # also outside the span: transforms hold on, truth is interpolated
         wanted = message.topic == named[0] and span.holds(message.log_time_ns)
         if wanted and decoded.stamp_ns != last_ns:
             last_ns = decoded.stamp_ns

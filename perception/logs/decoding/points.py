@@ -23,7 +23,7 @@ _SPEED = (
     *("radial_speed", "radial_velocity", "radialvelocity", "radial_vel", "v_radial", "range_rate"),
     *("doppler", "doppler_velocity", "doppler_vel", "doppler_speed", "velocity", "v_r", "vr"),
 )
-"""What drivers call the intensity and the radial speed, in small letters; the first that is there counts."""
+"""Field names of intensity and of radial speed, in small letters; the first that a cloud has is read."""
 _MOST_TURNS = 1.05
 _SPAN_SLACK = 0.02
 _CACHED_RETURNS = 1 << 14  # a scanner repeats its angles; a hostile log must not fill the cache

@@ -48,7 +48,7 @@ class SeenBoxes(NamedTuple):
 
 
 class TwoViews(NamedTuple):
-    """What a model sees in a sample and in its mirror image, and the control value of both, their mean.
+    """The boxes of a sample and of its mirror image, and the mean of their control values.
 
     Of channels of which it is not known whether a mirror image changes their sign, it is that of the sample.
     """
