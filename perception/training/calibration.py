@@ -21,7 +21,7 @@ from perception.models.tensors import Inputs
 from perception.training.data.augmentation import without
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import TrainingSample, collate
-from perception.training.validation import output_of, truth_of
+from perception.training.validation import incomplete_classes, output_of, truth_of
 from perception.types import SENSORS, Output
 
 FITTED_FROM = 0.05
@@ -96,7 +96,7 @@ def _take(rows: Rows, output: Output, example: TrainingSample, model: FusionMode
     if frame.state == "scored":
         label = np.array([model.config.classes.index(name) for name in frame.names], int)[frame.label]
         # Where objects of a class lack their boxes, it is not known which detections are right.
-        complete = np.broadcast_to(example.truth.complete, len(model.config.classes)) > 0
+        complete = ~np.isin(model.config.classes, incomplete_classes(example.truth, model.config))
         counted = ~frame.dropped50 & (frame.score >= FITTED_FROM) & complete[label]
         rows["score"].append(frame.score[counted])
         rows["label"].append(label[counted])

@@ -13,7 +13,7 @@ from perception.models.checkpoint import read_metadata
 from perception.pipeline import ReplayOptions, Span
 from perception.plugin import load_plugin
 from perception.training.calibration import calibrate_checkpoint
-from perception.training.data.dataset import Dataset, held_out_from_ns, open_dataset
+from perception.training.data.dataset import Dataset, complete_classes, held_out_from_ns, open_dataset
 from perception.training.data.sample_cache import cached_log, find_logs
 from perception.training.data.splits import cache_folder, cache_spec, validation_logs
 from perception.training.loop.observer import Watcher
@@ -72,6 +72,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
             engine = chosen.engine.model_copy(update={**REFERENCE_ENGINE, "threads": config.run.threads})
             watcher.message(f"evaluating on {path.name}")
+            _warn_of_incomplete(config, path, watcher)
             evaluation.replay(
                 log,
                 chosen.model_copy(update={"plugin": plugin, "engine": engine}),
@@ -86,6 +87,19 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             f"cannot write {report}: {error.strerror or error}; the weights are kept"
         ) from None
     return main_scores(result)
+
+
+def _warn_of_incomplete(config: TrainConfig, log: Path, watcher: Watcher) -> None:
+    """Tell the watcher about classes of which the log does not label every object: an evaluation cannot tell
+    those from false alarms."""
+    classes = config.model_shape().classes
+    complete = complete_classes(log, config.data, classes)
+    if not complete.all():
+        names = ", ".join(label for label, known in zip(classes, complete, strict=True) if not known)
+        watcher.message(
+            f"{log.name} does not label every {names} (data.complete_classes): finds beside the labels "
+            "count as false alarms in this evaluation, though not in the scores of the training"
+        )
 
 
 def _held_out(config: TrainConfig, log: Path) -> Span | None:

@@ -105,17 +105,29 @@ def output_of(example: TrainingSample, found: Predictions, model: ModelConfig) -
 
 
 def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
-    """Return the truth of one sample as the metrics take it, boxes in source pixels."""
+    """Return the truth of one sample as the metrics take it, boxes in source pixels.
+
+    The whole picture is a region to ignore for each class that is not completely labelled: what is found
+    beside the labelled objects is then no false alarm.
+    """
     scale = _source_scale(truth, model)
     boxes = None
     if truth.boxes_known > 0:
-        boxes = tuple(
-            TruthBox("", tuple((box * scale).tolist()), float("nan"), 1.0, "", ignore=True)
-            if seen == IGNORED
-            else TruthBox(model.classes[label], tuple((box * scale).tolist()), float(metres), float(seen), "")
-            for label, box, metres, seen in zip(
-                truth.labels, truth.boxes.astype(np.float64), truth.distance_m, truth.visible, strict=True
-            )
+        boxes = (
+            *(
+                _region("", box * scale)
+                if seen == IGNORED
+                else TruthBox(
+                    model.classes[label], tuple((box * scale).tolist()), float(metres), float(seen), ""
+                )
+                for label, box, metres, seen in zip(
+                    truth.labels, truth.boxes.astype(np.float64), truth.distance_m, truth.visible, strict=True
+                )
+            ),
+            *(
+                _region(label, np.array([0, 0, *truth.source_size], np.float64))
+                for label in incomplete_classes(truth, model)
+            ),
         )
     extra = {
         head: {name: float(v) for name, v in zip(names, values, strict=True) if np.isfinite(v)}
@@ -129,6 +141,17 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
         _channels(truth.measured, model),
         {head: known for head, known in extra.items() if known},
     )
+
+
+def incomplete_classes(truth: SampleTruth, model: ModelConfig) -> list[str]:
+    """Return the classes of which not every object in the picture has a box."""
+    complete = np.broadcast_to(truth.complete, len(model.classes)) > 0
+    return [label for label, known in zip(model.classes, complete, strict=True) if not known]
+
+
+def _region(label: str, xyxy: Any) -> TruthBox:
+    """Return a region in which detections of a class, or of any where it is empty, are not counted."""
+    return TruthBox(label, tuple(xyxy.tolist()), float("nan"), 1.0, "", ignore=True)
 
 
 def units(model: ModelConfig) -> dict[str, str]:

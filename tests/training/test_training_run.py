@@ -618,9 +618,17 @@ def test_events_hold_what_the_journal_holds(
 
 def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_path: Path) -> None:
     config = small_config(
-        street, cache_root, tmp_path / "run", run={"evaluate": True}, schedule={"steps": 1, "warmup_steps": 0}
+        street,
+        cache_root,
+        tmp_path / "run",
+        data={"complete_classes": {street.name: ["vehicle"]}},
+        run={"evaluate": True},
+        schedule={"steps": 1, "warmup_steps": 0},
     )
-    finished = train(config)
+    seen = Seen()
+    finished = train(config, watcher=seen)
+    others = ", ".join(label for label in config.model_shape().classes if label != "vehicle")
+    assert sum(f"{street.name} does not label every {others}" in text for text in seen.texts) == 1
     report = json.loads((config.run.out / "report.json").read_text())
     assert report["schema"] == "perception.evaluate/1"
     assert report["logs"][0]["frames"] == 30

@@ -156,7 +156,8 @@ def open_dataset(
     chosen = [_chosen(log, data, part) for log in opened]
     if not sum(len(rows) for rows in chosen):
         raise ConfigError([_none_left(opened, data, part)])
-    return Dataset(opened, chosen, [_complete(log.log.name, data, spec.model.classes) for log in opened])
+    complete = [complete_classes(log.log, data, spec.model.classes).astype(np.float32) for log in opened]
+    return Dataset(opened, chosen, complete)
 
 
 def _none_left(logs: Sequence[CachedLog], data: DataConfig, part: Part) -> str:
@@ -215,10 +216,9 @@ def first_fitting(rules: Mapping[str, T], name: str, default: T) -> T:
     return next((value for pattern, value in rules.items() if fnmatch(name, pattern)), default)
 
 
-def _complete(name: str, data: DataConfig, classes: Sequence[str]) -> NDArray[np.float32]:
-    """Return [C]: 1 for the classes of which every object in a log has a box."""
-    complete = first_fitting(data.complete_classes, name, classes)
-    return np.array([label in complete for label in classes], np.float32)
+def complete_classes(log: Path, data: DataConfig, classes: Sequence[str]) -> NDArray[np.bool_]:
+    """Return [C]: whether every object of a class has a box in a log."""
+    return np.isin(classes, first_fitting(data.complete_classes, log.name, classes))
 
 
 def _chosen(log: CachedLog, data: DataConfig, part: Part) -> NDArray[np.intp]:
