@@ -57,7 +57,8 @@ def draw_panel(
         fill(canvas, (x, top + 0.5 * unit, x + 1, canvas.shape[0] - 0.5 * unit), RULE)
     rows = _rows(top, unit)
     left, right = columns[0] + 0.7 * unit, columns[1] - 0.7 * unit
-    kinds, free = (sample.cameras, sample.ranges, sample.statuses), []
+    kinds: tuple[Mapping[str, Input[Any]], ...] = (sample.cameras, sample.ranges, sample.statuses)
+    free = []
     for y, source, of_kind in zip(rows, sample.inputs, kinds, strict=True):
         absent = [each for each in of_kind.values() if not each.present]
         if absent:  # of several sensors one that is absent is what must be said
