@@ -115,8 +115,9 @@ def scores(report: EvaluationReport) -> Highlight | None:
     if error < 0.05:
         text = f"Scores can be taken at their word: {short(error, 2)} off on average."
         return Highlight(text, "calibration", False)
-    which = "claim too much" if gap > error / 2 else "claim too little" if gap < -error / 2 else "are off"
-    return Highlight(f"Scores {which}: {short(error, 2)} off on average.", "calibration", error >= 0.1)
+    which = "claim too much" if gap > 0 else "claim too little"
+    said = f"{which}: {short(error, 2)} off" if abs(gap) > error / 2 else f"are off by {short(error, 2)}"
+    return Highlight(f"Scores {said} on average.", "calibration", error >= 0.1)
 
 
 def confused(report: EvaluationReport) -> Highlight | None:
