@@ -71,9 +71,7 @@ def compare_logs(
             first, second = (
                 stack.enter_context(open_log(files[index])) if files else None for files in outputs
             )
-            for number, stored in enumerate((first, second)):
-                if stored is not None:
-                    commands.note_stored(number, stored, log, choice.config)
+            commands.note((first, second), log, choice.config)
             if not comparison.add(log, choice.config, (first, second), observer, span):
                 break
     assert comparison is not None
@@ -135,11 +133,12 @@ class _SideCommands:
         self._stored: dict[tuple[int, str], list[str]] = {}
         self.sides: tuple[Side, ...] = ()
 
-    def note_stored(self, number: int, stored: Log, log: Log, config: Config) -> None:
-        """Take note of what made the stored outputs of a side for a log."""
-        run = read_run(stored)
-        words = [] if run is None else words_of_run(run, config)
-        self._stored[number, named_log(log.path)] = words
+    def note(self, stored: Sequence[Log | None], log: Log, config: Config) -> None:
+        """Take note of what made the stored outputs of each side for a log; None: the side has none."""
+        for number, outputs in enumerate(stored):
+            run = None if outputs is None else read_run(outputs)
+            if run is not None:
+                self._stored[number, named_log(log.path)] = words_of_run(run, config)
 
     def __call__(self, moment: Moment, number: int) -> str:
         """Return the command for a moment of side A (0) or B (1)."""
