@@ -27,7 +27,7 @@ from perception.pipeline.tables import check_tables
 from perception.plugin import load_plugin
 from perception.remote import log_path
 from perception.results import Answer, ReplayedPart, ReplayResult
-from perception.sinks import OutputSink, Sink, make_sink, own_files
+from perception.sinks import OutputSink, RunInfo, Sink, make_sink, own_files
 from perception.types import Output, Sample, TruthFrame
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def replay(
         how = _options(source, choice.config, start, end, device, options)
         named, all_sinks = load_plugin(choice.config.plugin.name), [kept, *written, *_sinks(sinks)]
         summary = replay_log(source, choice.config, named, all_sinks, how)
-    place = ReplayedPart(source.path, choice.config, how.span)
+    place = ReplayedPart(source.path, choice.config, how.span, kept.run)
     return ReplayResult(add_choice(summary, choice), tuple(outputs), place)
 
 
@@ -117,7 +117,12 @@ def stream(
         how = _options(source, setup, start, end, device, options)
 
         def run(give: Callable[[Answer], None]) -> None:
-            sink = _CallbackSink(lambda sample, output: give(Answer(sample, output)))
+            def take(sample: Sample, output: Output) -> None:
+                answer = Answer(sample, output)
+                answer.run = sink.run
+                give(answer)
+
+            sink = _CallbackSink(take)
             replay_log(source, setup, load_plugin(setup.plugin.name), [sink], how)
 
         yield from in_background(run, WAITING, "perception.stream")
@@ -204,6 +209,10 @@ class _CallbackSink(OutputSink):
 
     def __init__(self, take: Callable[[Sample, Output], None]) -> None:
         self._take = take
+        self.run = RunInfo()
+
+    def open(self, run: RunInfo) -> None:
+        self.run = run
 
     def write(
         self,

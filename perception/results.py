@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from perception.align.ledger import Ledger
 from perception.config import Config
-from perception.config.config_file import to_yaml
 from perception.logs import open_log
 from perception.pipeline import Span, Summary
 from perception.pipeline.log_source import LogSource
@@ -21,24 +20,33 @@ from perception.types.table import Table
 
 
 class ReplayedPart(NamedTuple):
-    """What was replayed: the log, the complete configuration, and the part."""
+    """What was replayed: the log, the complete configuration, the part, and the record of the run."""
 
     log: Path
     config: Config
     span: Span
+    run: RunInfo
 
 
-class Answer(NamedTuple):
-    """A sample and what the plugin said of it; in a notebook, the picture with its boxes."""
-
+class _SampleOutput(NamedTuple):
     sample: Sample
     output: Output
+
+
+class Answer(_SampleOutput):
+    """A sample and what the plugin said of it; in a notebook, the picture with its boxes.
+
+    Attributes:
+        run: The record of the run, whose classes choose the colours; None: it is not known.
+    """
+
+    run: RunInfo | None = None
 
     def draw(self) -> Any:
         """Return the camera's picture with boxes, returns and control drawn on it, uint8 RGB [H, W, 3]."""
         from perception.sinks import draw
 
-        return draw(self.sample, self.output)
+        return draw(self.sample, self.output, run=self.run)
 
     def _repr_html_(self) -> str:
         import cv2
@@ -90,10 +98,10 @@ class ReplayResult:
             raise ValueError(
                 "this result does not know its log; expected one that perception.replay returned"
             )
-        path, config, span = self.source
+        path, config, span, run = self.source
         outputs = {(output.tick.stamp_ns, output.tick.log_time_ns): output for output in self.outputs}
         with open_log(path) as log:
-            sink.open(RunInfo(input=log.path, config=to_yaml(config)))
+            sink.open(run)
             try:
                 for sample in LogSource(log, config, Ledger(), span).samples():
                     output = outputs.get((sample.tick.stamp_ns, sample.tick.log_time_ns))

@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from perception.errors import CheckpointError, ConfigError, LogError, MissingExt
 from perception.evaluation import EvaluateOptions, Resampling, evaluate_arguments
 from perception.evaluation.evaluate_arguments import with_arguments
 from perception.evaluation.metrics import Metric, Rules
+from perception.logs import Damage
 from perception.pipeline import ReplayOptions, Span, opened_plugin
+from perception.pipeline.replay_summary import Warned
 from perception.sinks import JsonlSink, read_outputs
 from perception.types.table import Table
 from tests.plugins.test_fusion import write_checkpoint
@@ -315,6 +318,29 @@ def test_objects_show_themselves_in_a_notebook(drive: Path) -> None:
     hostile = Table([{"<script>": "<b>"}])._repr_html_()
     assert "<script>" not in hostile
     assert "<b>" not in hostile
+
+
+def test_a_result_in_a_notebook_says_what_was_absent_and_what_went_wrong(drive: Path) -> None:
+    result = perception.replay(drive, end=0.5)
+    summary = replace(
+        result.summary,
+        inputs={"camera": {"present": 3, "absent": 17}},
+        warnings=(Warned("code", "the wheels are square", 4),),
+        damage=(Damage(0, 1, 34, None, "a chunk <b>is</b> missing"),),
+    )
+    shown = summary._repr_html_()
+    for text in ("<td>17</td>", "the wheels are square", "a chunk &lt;b&gt;is&lt;/b&gt; missing"):
+        assert text in shown
+
+
+def test_a_notebook_colours_classes_by_their_place_among_those_of_the_plugin(drive: Path) -> None:
+    """By the label alone several classes would have one colour."""
+    answer = next(iter(perception.stream(drive)))
+    assert answer.run is not None
+    assert len(answer.run.classes) > 1
+    result = perception.replay(drive, end=0.5)
+    assert result.source is not None
+    assert result.source.run.classes == answer.run.classes
 
 
 def test_no_public_name_is_a_module() -> None:

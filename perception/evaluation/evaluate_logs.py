@@ -91,8 +91,13 @@ def _check_slices(
     check_status_fields(options.slices, sorted(fields))
 
 
-def _words_of_run(run: RunInfo, config: Config) -> list[str]:
-    """Return the options of a replay for what made outputs and is not configured: the plugin, the faults."""
+def words_of_run(run: RunInfo, config: Config) -> list[str]:
+    """Return the options of a replay for what made outputs and is not configured: the plugin, the faults.
+
+    Args:
+        run: The record in a log of outputs.
+        config: The configuration that the replay has beside them.
+    """
     try:
         made_by = config_of(run).plugin
     except ConfigError:
@@ -170,7 +175,7 @@ class _EvaluationRun:
     ) -> None:
         run = read_run(stored)
         if run is not None:
-            self._words_of[named_log(log.path)] = [*self._words, *_words_of_run(run, config)]
+            self._words_of[named_log(log.path)] = [*self._words, *words_of_run(run, config)]
             check_classes(self._gate_names, run.classes, config.truth.classes.values())
         self._evaluation.score(stored, log, config, span, account)
         self._batch = run.batch if run is not None else 1

@@ -13,7 +13,9 @@ from perception.sinks import Level, Sink, TakesRemarks
 TOLD_ROWS = frozenset({"corrupt", "undecodable", "faulted", "duplicate", "late", "dropped_live"})
 """Rows of the ledger of messages that no output uses though they were recorded for it."""
 FIRST = 3
-"""Messages in a row that are told one by one: a sensor that is always late is no line for each tick."""
+"""Messages that are told one by one: a sensor of which every second message is late is no line for each."""
+APART = 20
+"""Messages of a topic after which what happens to one is told anew."""
 MOST = 100
 """Remarks for each topic and row; all messages are in the summary at the end."""
 
@@ -24,7 +26,8 @@ class RunRemarks:
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = [sink for sink in sinks if isinstance(sink, TakesRemarks)]
         self._told: Counter[tuple[str, str]] = Counter()
-        self._in_a_row: dict[str, tuple[str, int]] = {}
+        self._messages: Counter[str] = Counter()
+        self._seen: dict[tuple[str, str], tuple[int, int]] = {}
 
     def listening(self, also: Listener | None) -> Listener | None:
         """Return a listener for the ledger that tells of lost messages, and calls another one."""
@@ -39,11 +42,15 @@ class RunRemarks:
         return listener
 
     def _message(self, topic: str, log_time_ns: int, stamp_ns: int, row: str, note: str) -> None:
-        """Tell of a message that is lost; of many in a row, of the first few, the 10th, the 100th, ..."""
-        before, number = self._in_a_row.get(topic, ("", 0))
-        number = number + 1 if row == before else 1
-        self._in_a_row[topic] = row, number
-        if row not in TOLD_ROWS or not _is_told(number) or self._told[topic, row] >= MOST:
+        """Tell of a message that is lost; of many close together, the first few, the 10th, the 100th, ..."""
+        self._messages[topic] += 1
+        if row not in TOLD_ROWS:
+            return
+        place = self._messages[topic]
+        last, number = self._seen.get((topic, row), (place, 0))
+        number = number + 1 if place - last <= APART else 1
+        self._seen[topic, row] = place, number
+        if not _is_told(number) or self._told[topic, row] >= MOST:
             return
         self._told[topic, row] += 1
         text = f"{row}: {note}" if note else row

@@ -79,13 +79,19 @@ class Summary:
         return {key: value for key, value in document.items() if key != "monitor" or value}
 
     def _repr_html_(self) -> str:
-        """Return the counts and the ledger as tables, for a notebook."""
+        """Return the counts, what was wrong, and the ledger as tables, for a notebook."""
         counts = {"status": self.status, "frames": self.frames, "errors": self.errors}
         heads = [{"head": head, **numbers} for head, numbers in self.outputs.items()]
+        inputs = [{"input": name, **numbers} for name, numbers in self.inputs.items()]
+        said = [{"warning": warned.text, "frames": warned.count} for warned in self.warnings]
+        damage = [
+            {"lost": part.reason, "bytes": part.bytes, "messages": part.messages} for part in self.damage
+        ]
+        errors = [{"first error": self.first_error}] if self.first_error else []
         rows = [{"topic": topic, **dict(numbers)} for topic, numbers in self.ledger.items()]
         columns = {key: 0 for row in rows for key in row}
-        tables = (Table([counts]), Table(heads), Table([columns | row for row in rows]))
-        return "".join(table._repr_html_() for table in tables)
+        parts = ([counts], errors, heads, inputs, said, damage, [columns | row for row in rows])
+        return "".join(Table(part)._repr_html_() for part in parts if part)
 
 
 def add_choice(summary: Summary, choice: ConfigChoice) -> Summary:

@@ -29,7 +29,7 @@ from perception.sinks.canvas import (
 from perception.sinks.palette import VERMILION, WHITE, class_colour
 from perception.sinks.picture_returns import FAR_M, NEAR_M, picture_returns, range_colours
 from perception.sinks.run_info import RunInfo
-from perception.sinks.status_panel import BACK, DIM, draw_legend, draw_panel, panel_height
+from perception.sinks.status_panel import BACK, DIM, draw_panel, panel_height
 from perception.types import Detection, Output, Sample, TruthFrame
 
 _NIGHT = (14, 15, 18)
@@ -168,11 +168,13 @@ def render(
     known = [] if truth is None else [box for box in truth.boxes or () if placed(box.xyxy)]
     for box in known:
         dashed(view, place.box(box.xyxy), WHITE, 1, layout.unit / 2.5)
-    kept = worth_drawing(output, min_score)
+    area = 0, 0, view.shape[1], view.shape[0]
+    kept = [item for item in worth_drawing(output, min_score) if _overlap(place.box(item.xyxy), area)]
     _draw_detections(view, kept, place, layout.unit, run)
     _draw_notices(view, notices(output, run), layout.unit)
-    draw_panel(canvas, layout.picture_height, layout.unit, sample, output, len(kept), frozen_s)
-    draw_legend(canvas, layout.picture_height, layout.unit, (NEAR_M, FAR_M) if ranged else None, bool(known))
+    shown, ranges_m = len(kept), (NEAR_M, FAR_M) if ranged else None
+    top, unit = layout.picture_height, layout.unit
+    draw_panel(canvas, top, unit, sample, output, shown, frozen_s, ranges_m=ranges_m, truth=bool(known))
     return canvas
 
 

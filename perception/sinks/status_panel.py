@@ -36,10 +36,19 @@ def draw_panel(
     output: Output,
     drawn: int,
     frozen_s: Mapping[str, float] | None = None,
+    *,
+    ranges_m: tuple[float, float] | None = None,
+    truth: bool = False,
 ) -> None:
-    """Draw the panel over the full width of the canvas, from row `top` down; `drawn` boxes are in view.
+    """Draw the panel over the full width of the canvas, from row `top` down.
 
-    `frozen_s` says for how long an input has shown the same content under new stamps.
+    Args:
+        canvas, top, unit: Where, and the size of its text, px.
+        sample, output: What it is about.
+        drawn: How many boxes are in view.
+        frozen_s: Kind of sensor -> for how long it has shown the same content under new stamps.
+        ranges_m: The ends of the range colours, where returns are in view.
+        truth: Whether boxes of truth are in view.
     """
     width = canvas.shape[1]
     fill(canvas, (0, top, width, canvas.shape[0]), BACK)
@@ -47,9 +56,19 @@ def draw_panel(
     for x in columns[1:3]:
         fill(canvas, (x, top + 0.5 * unit, x + 1, canvas.shape[0] - 0.5 * unit), RULE)
     rows = _rows(top, unit)
-    for y, source in zip(rows, sample.inputs, strict=True):
+    left, right = columns[0] + 0.7 * unit, columns[1] - 0.7 * unit
+    kinds: tuple[Mapping[str, Input[Any]], ...] = (sample.cameras, sample.ranges, sample.statuses)
+    free = []
+    for y, source, of_kind in zip(rows, sample.inputs, kinds, strict=True):
+        absent = [each for each in of_kind.values() if not each.present]
+        if absent:  # of several sensors one that is absent is what must be said
+            source = absent[0]
         frozen = (frozen_s or {}).get(source.kind, 0.0)
-        _sensor(canvas, y, unit, source, columns[0] + 0.7 * unit, columns[1] - 0.5 * unit, frozen)
+        free.append(_sensor(canvas, y, unit, source, left, right, frozen) + 0.6 * unit)
+    if truth:
+        _truth_key(canvas, rows[0], unit, free[0], right)
+    if ranges_m is not None:
+        _range_key(canvas, rows[1], unit, free[1], right, ranges_m)
     _control(canvas, rows, unit, output.control, columns[1] + 0.8 * unit, columns[2] - 0.7 * unit)
     right = columns[3] - 0.4 * unit
     for y, (text, colour) in zip(rows, _tick_lines(output, drawn), strict=True):
@@ -57,32 +76,32 @@ def draw_panel(
         put_text(canvas, fitted(text, right - x, unit), x, y, unit, colour)
 
 
-def draw_legend(
-    canvas: Canvas, top: int, unit: float, ranges_m: tuple[float, float] | None, truth: bool
-) -> None:
-    """Draw the legend of dots and dashed boxes at the right of the sensor rows."""
-    right = _columns(canvas.shape[1])[1] - 0.7 * unit
-    rows = _rows(top, unit)
+def _truth_key(canvas: Canvas, y: float, unit: float, left: float, right: float) -> None:
+    """Draw what a dashed box is, where it has room between `left` and `right`."""
     size = 0.85 * unit
-    if truth:
-        put_text(canvas, "truth", right - text_width("truth", size), rows[0], size, DIM)
-        x = right - text_width("truth", size) - 2.4 * unit
-        dashed(canvas, (x, rows[0] - 0.4 * unit, x + 1.8 * unit, rows[0] + 0.4 * unit), WHITE, 1, unit / 4)
-    if ranges_m is not None:
-        near, far = (f"{value:g} m" for value in ranges_m)
-        x = right - text_width(far, size)
-        put_text(canvas, far, x, rows[1], size, DIM)
-        steps = 24
-        start = x - 0.4 * unit - 4 * unit
-        colours = ramp(np.linspace(0, 1, steps), RANGE_RAMP)
-        for k, colour in enumerate(colours.tolist()):
-            left = start + k * 4 * unit / steps
-            fill(
-                canvas,
-                (left, rows[1] - 0.3 * unit, left + 4 * unit / steps + 1, rows[1] + 0.3 * unit),
-                colour,
-            )
-        put_text(canvas, near, start - 0.4 * unit - text_width(near, size), rows[1], size, DIM)
+    words_x = right - text_width("truth", size)
+    x = words_x - 2.4 * unit
+    if x >= left:
+        put_text(canvas, "truth", words_x, y, size, DIM)
+        dashed(canvas, (x, y - 0.4 * unit, x + 1.8 * unit, y + 0.4 * unit), WHITE, 1, unit / 4)
+
+
+def _range_key(
+    canvas: Canvas, y: float, unit: float, left: float, right: float, ranges_m: tuple[float, float]
+) -> None:
+    """Draw the colours of ranges, where they have room between `left` and `right`."""
+    size, steps = 0.85 * unit, 24
+    near, far = (f"{value:g} m" for value in ranges_m)
+    far_x = right - text_width(far, size)
+    bar_x = far_x - 4.4 * unit
+    near_x = bar_x - 0.4 * unit - text_width(near, size)
+    if near_x < left:
+        return
+    put_text(canvas, near, near_x, y, size, DIM)
+    put_text(canvas, far, far_x, y, size, DIM)
+    for k, colour in enumerate(ramp(np.linspace(0, 1, steps), RANGE_RAMP).tolist()):
+        x = bar_x + k * 4 * unit / steps
+        fill(canvas, (x, y - 0.3 * unit, x + 4 * unit / steps + 1, y + 0.3 * unit), colour)
 
 
 def sensor_words(source: Input[Any], frozen_s: float = 0.0) -> str:
@@ -120,7 +139,8 @@ def _rows(top: int, unit: float) -> list[float]:
 
 def _sensor(
     canvas: Canvas, y: float, unit: float, source: Input[Any], x: float, right: float, frozen_s: float
-) -> None:
+) -> float:
+    """Draw the row of a sensor between `x` and `right`; return where its words end."""
     sound = source.present and frozen_s <= 0
     colour = GREEN if sound else VERMILION
     half = 0.36 * unit
@@ -129,10 +149,12 @@ def _sensor(
     else:
         fill(canvas, (x, y - 0.3 * half, x + 2 * half, y + 0.3 * half), colour)
     name_x = x + 1.4 * unit
-    put_text(canvas, source.name, name_x, y, unit, TEXT, bold=True)
-    words_x = name_x + text_width("camera ", unit, bold=True) + 0.6 * unit
+    name = fitted(source.name, max(0.45 * (right - name_x), 4 * unit), unit, bold=True)
+    put_text(canvas, name, name_x, y, unit, TEXT, bold=True)
+    widths = (text_width(text, unit, bold=True) for text in (f"{name} ", "camera "))
+    words_x = name_x + max(widths) + 0.6 * unit
     words = fitted(sensor_words(source, frozen_s), right - words_x, unit)
-    put_text(canvas, words, words_x, y, unit, DIM if sound else VERMILION)
+    return put_text(canvas, words, words_x, y, unit, DIM if sound else VERMILION)
 
 
 def _control(
@@ -145,10 +167,13 @@ def _control(
         colour = DIM if head is None else VERMILION
         put_text(canvas, fitted(text, right - x, unit), x, rows[0], unit, colour)
         return
-    for y, channel in zip(rows, head.channels, strict=False):
+    shown = head.channels if len(head.channels) <= len(rows) else head.channels[: len(rows) - 1]
+    for y, channel in zip(rows, shown, strict=False):
         _channel(canvas, y, unit, channel, x, right)
-    if len(head.channels) < len(rows):
-        put_text(canvas, fitted(sources(head.based_on), right - x, unit), x, rows[-1], unit, DIM)
+    if len(shown) < len(rows):
+        more = [channel.name for channel in head.channels[len(shown) :]]
+        text = f"not shown: {', '.join(more)}" if more else sources(head.based_on)
+        put_text(canvas, fitted(text, right - x, unit), x, rows[-1], unit, DIM)
 
 
 def _channel(canvas: Canvas, y: float, unit: float, channel: ControlChannel, x: float, right: float) -> None:

@@ -28,11 +28,17 @@ from perception.types import Output, Sample, TruthFrame
 
 LOG_TOPIC = "/perception/log"
 MARK = '"made_by": "perception replay"'
-_RANGE_POINTS = {"visible": True, "colorField": "range", "colorMode": "colormap", "pointSize": 4}
+_RANGE_POINTS = {
+    "visible": True,
+    "colorField": "range",  # of a laser scan
+    "colorFieldComputed": "distance",  # of a cloud, which has no field of that name
+    "colorMode": "colormap",
+    "pointSize": 4,
+}
 
 
 def foxglove_layout(
-    config: Config, channels: Mapping[str, Sequence[str]], stages: Sequence[str] = ()
+    config: Config, channels: Mapping[str, Sequence[str]], stages: Sequence[str] = (), live: bool = False
 ) -> dict[str, Any]:
     """Return a layout as Foxglove exports and imports it.
 
@@ -40,6 +46,7 @@ def foxglove_layout(
         config: Complete.
         channels: Topic of control or of a further head -> the names of its channels.
         stages: The stages of the latency.
+        live: Of a server, which also has texts; an output log has none.
     """
     pictures = _pictures(config)
     plots = {
@@ -54,14 +61,12 @@ def foxglove_layout(
     rest = {
         "3D!scene": _scene(config),
         "StateTransitions!inputs": {"foxglovePanelTitle": "Inputs", "isSynced": True, "paths": states},
-        "RawMessages!health": {"foxglovePanelTitle": "Monitor", "topicPath": HEALTH},
-        "RosOut!log": {"topicToRender": LOG_TOPIC, "minLogLevel": 1, "searchTerms": []},
+        **_texts(live),
     }
-    tabs = [{"title": "Log", "layout": "RosOut!log"}, {"title": "Monitor", "layout": "RawMessages!health"}]
     above = [part for part in (_stacked(list(pictures)), "3D!scene") if part is not None]
-    below = [*plots, "StateTransitions!inputs", "Tab!texts"]
+    below = [*plots, "StateTransitions!inputs", list(rest)[-1]]
     return {
-        "configById": {**pictures, **plots, **rest, "Tab!texts": {"activeTabIdx": 0, "tabs": tabs}},
+        "configById": {**pictures, **plots, **rest},
         "globalVariables": {"made_by": "perception replay"},
         "userNodes": {},
         "playbackConfig": {"speed": 1},
@@ -72,6 +77,16 @@ def foxglove_layout(
             "second": _stacked(below),
         },
     }
+
+
+def _texts(live: bool) -> dict[str, Any]:
+    """Return the monitor's values and, of a server, the log in tabs with them; the panel to place is last."""
+    health = {"RawMessages!health": {"foxglovePanelTitle": "Monitor", "topicPath": HEALTH}}
+    if not live:
+        return health
+    tabs = [{"title": "Log", "layout": "RosOut!log"}, {"title": "Monitor", "layout": "RawMessages!health"}]
+    log = {"topicToRender": LOG_TOPIC, "minLogLevel": 1, "searchTerms": []}
+    return {**health, "RosOut!log": log, "Tab!texts": {"activeTabIdx": 0, "tabs": tabs}}
 
 
 def _pictures(config: Config) -> dict[str, Any]:
@@ -135,14 +150,19 @@ def _stacked(parts: Sequence[Any]) -> Any:
 class LayoutSink:
     """Writes the layout for a run to a file, once its outputs tell the channels of its heads.
 
+    Args:
+        path: The file.
+        live: The layout is for a server.
+
     Raises:
         OutputError: The file cannot be written; names the path.
     """
 
     is_ours = staticmethod(marked(within=MARK.encode()))
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, live: bool = False) -> None:
         self.path = Path(path)
+        self._live = live
         self._run: RunInfo | None = None
         self._written = False
 
@@ -172,7 +192,7 @@ class LayoutSink:
 
     def _write(self, run: RunInfo, channels: Mapping[str, Sequence[str]], stages: Sequence[str]) -> None:
         self._written = True
-        layout = foxglove_layout(parse_config(parse_yaml(run.config)), channels, stages)
+        layout = foxglove_layout(parse_config(parse_yaml(run.config)), channels, stages, self._live)
         file = OutputFile(self.path, "layout")
         try:
             file.write(json.dumps(layout, indent=1).encode())

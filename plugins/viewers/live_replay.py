@@ -128,7 +128,7 @@ class _Passes:
         )
         sinks: list[Sink] = [sink, *([monitor] if monitor is not None else [])]
         if self.job.layout is not None:
-            sinks.append(LayoutSink(self.job.layout))
+            sinks.append(LayoutSink(self.job.layout, live=True))
         remarks, times = RunRemarks([sink]), StageTimes()
         ledger = Ledger(span.start_ns, span.end_ns, remarks.listening(None))
         source = LogSource(

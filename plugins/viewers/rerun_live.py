@@ -9,16 +9,20 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Thread
 from urllib.parse import quote
 
 import numpy as np
 import rerun as rr
 
 from perception.errors import OutputError
-from perception.sinks import RunInfo
+from perception.sinks import Level, RunInfo
+from perception.types import Output, Sample, TruthFrame
 from perception_plugins.viewers.rerun_rows import ARRIVAL
 from perception_plugins.viewers.rerun_sink import RerunSink
 
@@ -52,11 +56,13 @@ class RerunViewer:
             command += ["--expect-data-soon"]
         else:
             command += ["--serve-web", "--web-viewer-port", str(web_port), "--server-memory-limit", "50%"]
+        # a pipe that nobody reads would stop the viewer once it is full
+        self._said = TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=self._said,
             start_new_session=True,
             env={**os.environ, "RERUN_APP_ONLY": "true"},
         )
@@ -73,9 +79,14 @@ class RerunViewer:
             except OSError:
                 time.sleep(0.1)
         self.close()
-        words = b"" if self._process.stderr is None else self._process.stderr.read()
-        last = words.decode(errors="replace").strip().splitlines()[-1:] or ["it does not answer"]
+        self._said.seek(0)
+        last = self._said.read().decode(errors="replace").strip().splitlines()[-1:] or ["it does not answer"]
         raise OutputError(f"the Rerun viewer does not start: {last[0]}; write a file with --rerun instead")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs still: the user may have closed the window."""
+        return self._process.poll() is None
 
     def sink(self) -> RerunViewerSink:
         """Return a sink that streams a run to this viewer."""
@@ -126,7 +137,7 @@ class RerunViewer:
 
 
 class RerunViewerSink(RerunSink):
-    """Streams a run to a viewer."""
+    """Streams a run to a viewer. Once that is closed the run goes on without it."""
 
     def __init__(self, viewer: RerunViewer) -> None:
         super().__init__("the Rerun viewer")
@@ -134,6 +145,41 @@ class RerunViewerSink(RerunSink):
 
     def _connect(self, stream: rr.RecordingStream, run: RunInfo) -> None:
         stream.connect_grpc(self._viewer.url)
+
+    def write(
+        self,
+        sample: Sample,
+        output: Output,
+        truth: TruthFrame | None = None,
+        timing_ms: Mapping[str, float] | None = None,
+    ) -> None:
+        if self._viewer.is_alive:
+            super().write(sample, output, truth, timing_ms)
+
+    def add_values(self, topic: str, output: Output, rows: Sequence[tuple[str, str, float]]) -> None:
+        if self._viewer.is_alive:
+            super().add_values(topic, output, rows)
+
+    def add_remark(self, level: Level, subject: str, text: str, log_time_ns: int, stamp_ns: int) -> None:
+        if self._viewer.is_alive:
+            super().add_remark(level, subject, text, log_time_ns, stamp_ns)
+
+    def close(self) -> None:
+        """Send what is left. Sending to a viewer that has gone may never end: it is left to a thread then."""
+        failures: list[OutputError] = []
+
+        def send() -> None:
+            try:
+                super(RerunViewerSink, self).close()
+            except OutputError as error:
+                failures.append(error)
+
+        sending = Thread(target=send, name="end of the Rerun viewer", daemon=True)
+        sending.start()
+        while sending.is_alive() and self._viewer.is_alive:
+            sending.join(0.1)
+        if failures and self._viewer.is_alive:
+            raise failures[0]
 
     def _finish(self, stream: rr.RecordingStream, begin_ns: int | None) -> None:
         stream.disconnect()

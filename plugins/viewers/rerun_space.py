@@ -48,11 +48,13 @@ class SpaceRows:
         """The cameras whose place in the scene is known."""
         self._lenses: dict[str, tuple[float, ...]] = {}
         self._poses: dict[str, Matrix] = {}
+        self._begin: When | None = None
         self._points: set[str] = set()
         self._unplaced: set[str] = set()
 
     def add(self, when: When, sample: Sample, views: Sequence[CameraRow]) -> list[str]:
         """Add a sample; return what is not placed in the scene, each once."""
+        self._begin = self._begin or when
         if self.frame is None:
             self._choose_frame(sample)
         for view in views:
@@ -103,18 +105,22 @@ class SpaceRows:
             return
         if rig.picture_from_camera is not None:
             pose = pose @ np.linalg.inv(rig.picture_from_camera)
+        # Known later than the picture, it holds from the beginning on: without it the viewer shows an error.
+        moments = [when] if view.camera in self.cameras else list(dict.fromkeys([self._begin or when, when]))
         size = np.array([[lens.width, lens.height]], np.float32)
         k = np.asarray(lens.intrinsics, np.float32).T.reshape(1, 9)  # by columns
         if not np.array_equal(self._lenses.get(view.camera, ()), (*size[0], *k[0])):
             self._lenses[view.camera] = (*size[0], *k[0])
             columns = {"image_from_camera": k, "resolution": size}
             distance = np.array([_FRUSTUM_M], np.float32)
-            self._rows.add(entity, rr.Pinhole, when, 1, **columns, image_plane_distance=distance)
+            for at in moments:
+                self._rows.add(entity, rr.Pinhole, at, 1, **columns, image_plane_distance=distance)
         if view.camera not in self._poses or not np.array_equal(self._poses[view.camera], pose):
             self._poses[view.camera] = pose
             turn = np.asarray(pose[:3, :3], np.float32).T.reshape(1, 9)
             place = np.asarray(pose[:3, 3], np.float32).reshape(1, 3)
-            self._rows.add(entity, rr.Transform3D, when, 1, translation=place, mat3x3=turn)
+            for at in moments:
+                self._rows.add(entity, rr.Transform3D, at, 1, translation=place, mat3x3=turn)
         self.cameras.add(view.camera)
 
     def _positions(self, when: When, view: CameraRow) -> None:

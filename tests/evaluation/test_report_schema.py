@@ -14,6 +14,7 @@ from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.report.value_schema import by_head
 from perception_tools.exit_codes import schema_with_exit_code
 from tests.evaluation.metrics.build import random_frames
+from tests.evaluation.report.build import full, metric, value
 
 GOLDEN = Path(__file__).parent / "evaluate-1.schema.json"
 
@@ -83,3 +84,13 @@ def test_undefined_is_null_with_its_reason_and_never_nan() -> None:
 def test_an_error_of_the_command_line_keeps_to_the_schema() -> None:
     predicted = {"schema": SCHEMA, "status": "failed", "exit_code": 1, "error": "not a log"}
     assert EvaluationReport.model_validate(predicted).error == "not a log"
+
+
+def test_a_notebook_shows_values_of_every_head_and_leaves_none_out() -> None:
+    report = full()
+    shown = report._repr_html_()
+    for head in report.heads:
+        first = min((name for name in report.values() if name.startswith(f"{head}.")), key=lambda n: "/" in n)
+        assert f"<td>{first}</td>" in shown
+    bare = EvaluationReport(status="clean", heads={"box": {"m": metric({"IoU": value(None)})}})
+    assert "undefined: " in bare._repr_html_()

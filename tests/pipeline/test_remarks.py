@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from perception.autoconfig import complete_config
 from perception.logs import open_log
 from perception.pipeline import ReplayOptions, Summary, replay
-from perception.pipeline.remarks import MOST, RunRemarks
+from perception.pipeline.remarks import APART, MOST, RunRemarks
 from perception.sinks import OutputSink
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.small_logs import START_NS, SmallLog
@@ -68,19 +70,24 @@ def test_an_own_listener_gets_every_message_beside(tmp_path: Path) -> None:
     assert sink.rows[:-1] == told(path)[0].rows[:-1]
 
 
-def test_messages_that_are_lost_in_a_row_are_few_lines_with_their_count() -> None:
+@pytest.mark.parametrize("used_between", [0, 1])
+def test_messages_that_are_lost_close_together_are_few_lines_with_their_count(used_between: int) -> None:
+    """Also where every second message is late, as of a scanner that is twice as fast as the camera."""
     sink = Told()
     listener = RunRemarks([sink]).listening(None)
     assert listener is not None
     for k in range(250):
         listener("/scan", k, k, "late", "")
+        for _ in range(used_between):
+            listener("/scan", k, k, "used", "")
         listener("/camera", k, k, "used", "")
     assert [(text, at) for _, _, text, at in sink.rows] == [
         *[("late", k) for k in range(3)],
         ("late (10 times)", 9),
         ("late (100 times)", 99),
     ]
-    listener("/scan", 250, 250, "used", "")
+    for _ in range(APART):
+        listener("/scan", 250, 250, "used", "")
     listener("/scan", 251, 251, "late", "why")
     assert sink.rows[-1] == ("warning", "/scan", "late: why", 251)
 
@@ -89,8 +96,8 @@ def test_remarks_about_one_topic_are_bounded() -> None:
     sink = Told()
     listener = RunRemarks([sink]).listening(None)
     assert listener is not None
-    for k in range(10 * MOST):
-        listener("/scan", k, k, "late" if k % 2 else "used", "")
+    for k in range(2 * (APART + 1) * MOST):
+        listener("/scan", k, k, "used" if k % (APART + 1) else "late", "")
     assert len(sink.rows) == MOST
     assert "and more" in sink.rows[-1][2]
     assert RunRemarks([]).listening(None) is None

@@ -14,6 +14,7 @@ from perception.sinks.canvas import Box, Canvas, ramp
 from perception.sinks.palette import CYCLE, GREEN, RANGE_RAMP, SKY, VERMILION, WHITE, YELLOW, ink_on
 from perception.sinks.render import _free_place, layout_for, picture_size, render
 from perception.sinks.status_panel import (
+    BACK,
     bar_position,
     clock,
     control_words,
@@ -22,6 +23,7 @@ from perception.sinks.status_panel import (
     sources,
 )
 from perception.types import (
+    Absent,
     Control,
     ControlChannel,
     Detection,
@@ -147,6 +149,62 @@ def test_sensor_strip_tells_present_from_absent_without_colour() -> None:
     absent, present = is_colour(marks, VERMILION), is_colour(marks, GREEN)
     assert absent.any(axis=1).sum() < present.any(axis=1).sum() / 4  # one flat bar against two squares
     assert np.argwhere(absent)[:, 0].max() < np.argwhere(present)[:, 0].min()  # the camera's row comes first
+
+
+def sensor_row(frame: Canvas, row: int) -> Canvas:
+    """The row of a kind of sensor in the panel."""
+    height = panel_height(LAYOUT.unit) / 3
+    return frame[480 + round(row * height) : 480 + round((row + 1) * height), : round(0.36 * 640)]
+
+
+def test_one_of_several_sensors_that_is_absent_is_said() -> None:
+    sample = sample_of(0)
+    left, right = replace(sample.range, name="left"), replace(sample.range, name="right")
+    silent = right.absent(Absent("silent", "silent for 1500 ms"))
+    frames = []
+    for ranges in ({"left": left, "right": right}, {"left": left, "right": silent}):
+        rig = replace(sample, range=left, ranges=ranges)
+        frames.append(render(blank(), LAYOUT, rig, with_items(), RUN))
+    assert not is_colour(sensor_row(frames[0], 1), VERMILION).any()
+    assert is_colour(sensor_row(frames[1], 1), VERMILION).any()
+
+
+def test_words_of_the_panel_do_not_cover_each_other() -> None:
+    """The key of truth makes room for the reason of an absence, and the age begins behind a long name."""
+    unit = LAYOUT.unit
+
+    def camera_row(text: str, truth: TruthFrame | None) -> Canvas:
+        sample = bare(sample_of(0)).with_absent({"camera": Absent("undecodable", text)})
+        return sensor_row(render(None, LAYOUT, sample, with_items(), RUN, truth), 0)
+
+    assert not np.array_equal(camera_row("short", truth_of(0)), camera_row("short", None))
+    assert np.array_equal(camera_row("long " * 20, truth_of(0)), camera_row("long " * 20, None))
+    sample = bare(sample_of(0))
+    named = replace(sample, camera=replace(sample.camera, name="front_left_camera"), cameras={}, placings={})
+    row = sensor_row(render(blank(), LAYOUT, named, with_items(), RUN), 0)
+    written = ~is_colour(row, BACK).all(axis=0)
+    bright = (row.min(axis=-1) > 190).any(axis=0)  # the name; the age is dim
+    name_end = int(np.flatnonzero(bright).max())
+    assert not written[name_end + 2 : name_end + int(unit / 2)].any()
+    assert written[name_end + int(unit / 2) :].any()
+
+
+def test_control_channels_without_room_are_named() -> None:
+    def third_row(count: int) -> Canvas:
+        channels = tuple(ControlChannel(f"c{k}", "m", 0.5, 0.1) for k in range(count))
+        output = Output(tick_of(0), None, Control(True, channels=channels))
+        frame = render(blank(), LAYOUT, bare(sample_of(0)), output, RUN)
+        height = panel_height(LAYOUT.unit) / 3
+        return frame[480 + round(2 * height) :, round(0.38 * 640) : round(0.76 * 640)]
+
+    assert is_colour(third_row(3), SKY).any()  # the bar of the third
+    assert not is_colour(third_row(4), SKY).any()
+    assert not np.array_equal(third_row(4), third_row(5))  # one more name
+
+
+def test_a_box_beside_the_picture_has_no_caption() -> None:
+    beside = render(blank(), LAYOUT, bare(sample_of(0)), with_items(item((400, 300, 500, 400))), RUN)
+    assert np.all(beside[:480] == GREY)
 
 
 def test_control_bars_point_the_way_the_vehicle_goes() -> None:

@@ -42,7 +42,9 @@ def test_the_text_of_a_command_fills_the_lines_of_its_help(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     run([name, "--help"])
-    text = capsys.readouterr().out.partition("╭")[0]
+    shown = capsys.readouterr().out
+    assert "…" not in shown  # nothing is cut off
+    text = shown.partition("╭")[0]
     lines = [line.strip() for line in text.splitlines()]
     assert max(map(len, lines)) <= 80
     for line, following in pairwise(lines):

@@ -52,6 +52,25 @@ def test_two_checkpoints_share_what_was_prepared(scene: Path, weights: Path, cap
     assert "B is better in 0 values, worse in 0" in text
 
 
+def test_the_commands_of_stored_sides_replay_what_made_them(
+    scene: Path, weights: Path, capsys: Capture
+) -> None:
+    make = ["replay", str(scene), "--checkpoint", str(weights), "--backend", "torch"]
+    fault = ["--fault", "camera.blackout=1,seed=1"]
+    assert run([*make, *fault, "--output", "a.mcap"]) == 0
+    assert run([*make, "--output", "b.mcap"]) == 0
+    capsys.readouterr()
+    assert run(["compare", "a.mcap", "b.mcap", str(scene), "--draws", "0", "--json"]) == 0
+    moments = json.loads(capsys.readouterr().out)["apart"]
+    assert moments
+    for moment in moments:
+        a, b = map(shlex.split, moment["commands"])
+        assert a[a.index("--fault") + 1] == "camera.blackout=1,seed=1"
+        assert "--fault" not in b
+        for words in (a, b):
+            assert words[words.index("--checkpoint") + 1] == str(weights)
+
+
 def test_stored_outputs_and_a_folder_of_them_compare(scene: Path, weights: Path, capsys: Capture) -> None:
     folder = Path("kept")
     folder.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.cells import cell_len
 
 from perception.config import parse_config
 from perception.logs import LogWriter
@@ -300,3 +302,20 @@ def test_without_a_choice_every_topic_is_named_all_the_same(
     printed = " ".join(capsys.readouterr().out.split())
     why = "none of its fields is known as a speed, yaw rate or acceleration (percentage, timestamp_ns)"
     assert f"/battery: {why}" in printed
+
+
+def test_topics_line_up_where_the_output_has_few_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule below the head is of the output's characters, as on Windows; wide letters take two places."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="cp932", errors="backslashreplace", write_through=True)
+    monkeypatch.setattr("sys.stdout", out)
+    log = SmallLog().image("/カメラ").scan().write(tmp_path / "a.mcap")
+    assert run(["info", str(log)]) == 0
+    lines = out.buffer.getvalue().decode("cp932").splitlines()  # type: ignore[attr-defined]
+    head = next(line for line in lines if line.startswith("topic "))
+    rows = [line for line in lines if line.startswith("/")]
+    assert lines[lines.index(head) + 1].strip("-") == ""
+    assert len(rows) == 2
+    for row in rows:
+        assert cell_len(row[: row.index("foxglove")]) == head.index("schema")

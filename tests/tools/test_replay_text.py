@@ -45,6 +45,15 @@ def test_latencies_are_whole_numbers_however_narrow_the_terminal(
     assert max(map(len, lines)) <= columns
 
 
+def test_no_word_of_heads_and_inputs_is_broken_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    show(SUMMARY, [])
+    words = capsys.readouterr().out.split()
+    assert {"class", "valid", "invalid", "input", "camera", "present", "absent"} <= set(words)
+
+
 def test_an_invalid_head_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     tally = Tally()
     sample = absent_sample(TICK, "a test")

@@ -103,7 +103,7 @@ class EvaluateArguments(ScoringArguments):
         typer.Option(
             help="How far from the reference: score, distance, control (share of its std) at most, iou at "
             "least.",
-            show_default="iou=0.9,score=0.05,distance=0.05,control=0.1",
+            show_default="iou=0.9, score=0.05, distance=0.05, control=0.1",
             rich_help_panel=GATES,
         ),
     ] = None
@@ -119,7 +119,7 @@ class EvaluateArguments(ScoringArguments):
     faults: Annotated[
         str | None,
         typer.Option(
-            help="With `--ablate faults`: these (camera.blackout,range,...).",
+            help="With `--ablate faults`: these, such as camera.blackout,range.",
             show_default="all",
             rich_help_panel=STRESS,
         ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -19,6 +20,7 @@ from perception.config import to_yaml
 from perception.errors import ConfigError
 from perception.remote import RemotePath
 from perception.remote.remote_file import RemoteFile
+from perception.text import visible_line
 from perception_tools.info.log_info import NOT_READ, LogInfo, finding_codes
 from perception_tools.printed_tables import NameCell
 from perception_tools.printing import make_console
@@ -144,11 +146,12 @@ def _show_topics(console: Console, info: LogInfo) -> None:
     ]
     heads: tuple[str, ...] = ("topic", "schema", "encoding", "count", "Hz", "gap s", "used as")
     lines = _aligned([heads, *rows])
-    if max(map(len, lines)) > console.width:  # without the encoding
+    if max(map(cell_len, lines)) > console.width:  # without the encoding
         heads, rows = heads[:2] + heads[3:], [row[:2] + row[3:] for row in rows]
         lines = _aligned([heads, *rows])
-    if max(map(len, lines)) <= console.width:
-        lines.insert(1, "─" * max(map(len, lines)))
+    if max(map(cell_len, lines)) <= console.width:
+        rule = "─" if console.encoding.startswith("utf") else "-"
+        lines.insert(1, rule * max(map(cell_len, lines)))
     else:  # a name is never broken: it stands on a line of its own, above the rest of its row
         details = _aligned([row[1:] for row in (heads, *rows)])
         lines = [
@@ -167,10 +170,11 @@ def _rate(rate_hz: float) -> str:
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the rows as lines of aligned columns; the first row names them."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows = [tuple(map(visible_line, row)) for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     return [
         " ".join(
-            cell.rjust(width) if name in NUMBERS else cell.ljust(width + (index == 0))
+            cell.rjust(width) if name in NUMBERS else set_cell_size(cell, width + (index == 0))
             for index, (name, cell, width) in enumerate(zip(rows[0], row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def show(summary: Summary, written: list[Path]) -> None:
     print_lines(console, _headline(summary))
     for line in summary.run.get("note", "").splitlines():
         console.print(Text(line), soft_wrap=True)
-    console.print(_heads(summary))
+    _print_heads(console, summary)
     _print_latency(console, summary)
     if summary.deadline:
         period, misses = summary.deadline["period_ms"], summary.deadline["misses"]
@@ -69,15 +70,19 @@ def _headline(summary: Summary) -> Text:
     return text
 
 
-def _heads(summary: Summary) -> Table:
-    table = _table("head", "valid", "invalid", "", "input", "present", "absent")
-    heads = [(h, c["valid"], c["invalid"]) for h, c in summary.outputs.items()]
-    inputs = [(n, c["present"], c["absent"]) for n, c in summary.inputs.items()]
-    for k in range(max(len(heads), len(inputs))):
-        left = heads[k] if k < len(heads) else ("", "", "")
-        right = inputs[k] if k < len(inputs) else ("", "", "")
-        table.add_row(*map(str, left), "", *map(str, right))
-    return table
+def _print_heads(console: Console, summary: Summary) -> None:
+    """Print heads and inputs beside each other, or below each other where there is no room."""
+    heads = [(h, str(c["valid"]), str(c["invalid"])) for h, c in summary.outputs.items()]
+    inputs = [(n, str(c["present"]), str(c["absent"])) for n, c in summary.inputs.items()]
+    of_heads, of_inputs = ("head", "valid", "invalid"), ("input", "present", "absent")
+    none = ("", "", "")
+    beside = [(*left, "", *right) for left, right in zip_longest(heads, inputs, fillvalue=none)]
+    table = _table((*of_heads, "", *of_inputs), beside)
+    if console.measure(table, options=console.options.update(max_width=1000)).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(_table(of_heads, heads))
+    console.print(_table(of_inputs, inputs))
 
 
 def _print_latency(console: Console, summary: Summary) -> None:
@@ -90,7 +95,7 @@ def _print_latency(console: Console, summary: Summary) -> None:
 def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
     """Return a table with a row for each topic, with the counts that are not 0."""
     rows = [row for row in ROWS if any(counts.get(row) for counts in ledger.values())]
-    table = _table("topic", "messages", "outcome")
+    table = _table(("topic", "messages", "outcome"))
     table.columns[2].justify = "left"
     for topic, counts in ledger.items():
         listing = ", ".join(f"{counts[row]} {row.replace('_', ' ')}" for row in rows if counts.get(row))
@@ -145,12 +150,14 @@ def _print_unused(console: Console, summary: Summary) -> None:
         console.print(Text(f"not used: {'; '.join(parts)}: see `perception info`"), soft_wrap=True)
 
 
-def _table(*columns: str) -> Table:
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(
             column, justify="left" if number == 0 or column == "input" else "right", overflow="fold"
         )
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -21,7 +21,10 @@ class Viewing:
         return () if self._viewer is None else (self._viewer.sink(),)
 
     def hold(self) -> None:
-        """Keep a viewer for browsers up until Ctrl-C; a window stays by itself."""
+        """Keep a viewer for browsers up until Ctrl-C; a window stays by itself. Say where it was closed."""
+        if self._viewer is not None and not self._viewer.is_alive:
+            say("the viewer was closed: the run went on without it", stderr=True)
+            return
         if self._viewer is not None and not self._viewer.is_window:
             say(f"watch at {self._viewer.address}; Ctrl-C ends", stderr=True)
             with suppress(KeyboardInterrupt):

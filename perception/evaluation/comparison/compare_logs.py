@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from perception.autoconfig import GivenConfig, complete_config
+from perception.autoconfig import GivenConfig, Overrides, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import ConfigError
 from perception.evaluation.comparison.comparison_report import CompareReport
 from perception.evaluation.comparison.paired_evaluation import PairedEvaluation, Side
-from perception.evaluation.evaluate_logs import Watch, given_config
+from perception.evaluation.evaluate_logs import Watch, given_config, words_of_run
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.worst_frames import Moment, replay_command
-from perception.logs import open_log
+from perception.logs import Log, open_log
+from perception.logs.joined_path import named_log
 from perception.models.checkpoint import weights_in
+from perception.pipeline.replay_words import replay_words
 from perception.plugin import load_plugin
+from perception.sinks import read_run
 
 
 def compare_logs(
@@ -51,13 +55,15 @@ def compare_logs(
     base, source, options = given_config(config, options)
     outputs = [_stored_outputs(name, [Path(log) for log in logs]) for name in names]
     comparison: PairedEvaluation | None = None
+    commands = _SideCommands(source, options.overrides)
     for index, path in enumerate(logs):
         with ExitStack() as stack:
             log = stack.enter_context(open_log(path))
             choice = complete_config(log, base, options.overrides, source)
             if comparison is None:
                 a, b = (_side(name, files, choice.config) for name, files in zip(names, outputs, strict=True))
-                comparison = PairedEvaluation((a, b), options, partial(_command, source, (a, b)))
+                commands.sides = a, b
+                comparison = PairedEvaluation((a, b), options, commands)
             for text in choice.warnings:
                 comparison.warn("config", text, log)
             span = options.span(partial(sensor_start_ns, log, choice.config))
@@ -65,6 +71,7 @@ def compare_logs(
             first, second = (
                 stack.enter_context(open_log(files[index])) if files else None for files in outputs
             )
+            commands.note((first, second), log, choice.config)
             if not comparison.add(log, choice.config, (first, second), observer, span):
                 break
     assert comparison is not None
@@ -113,14 +120,33 @@ def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
     return Side(name, kind, load, Path(weights) if weights else None, plugin == config.plugin.name)
 
 
-def _command(source: Path | None, sides: tuple[Side, Side], moment: Moment, number: int) -> str:
-    """Return the command that replays a moment for one side; for stored outputs it names only the log."""
-    side = sides[number]
-    words = [] if source is None else ["--config", str(source)]
-    if side.checkpoint is not None:
-        words += ["--checkpoint", str(side.checkpoint)]
-        plugin = side.name.removesuffix(f":{side.checkpoint}")
-        words += ["--plugin", plugin] if plugin != side.name else []
-    elif side.kind == "plugin":
-        words += ["--plugin", side.name]
-    return replay_command(moment, words)
+class _SideCommands:
+    """Gives the command that replays a moment as one of two sides made its outputs.
+
+    Args:
+        source: The configuration file; None: there is none.
+        overrides: What the command line replaces in it, for both sides; options go to the configured plugin.
+    """
+
+    def __init__(self, source: Path | None, overrides: Overrides) -> None:
+        self._source, self._overrides = source, overrides
+        self._stored: dict[tuple[int, str], list[str]] = {}
+        self.sides: tuple[Side, ...] = ()
+
+    def note(self, stored: Sequence[Log | None], log: Log, config: Config) -> None:
+        """Take note of what made the stored outputs of each side for a log; None: the side has none."""
+        for number, outputs in enumerate(stored):
+            run = None if outputs is None else read_run(outputs)
+            if run is not None:
+                self._stored[number, named_log(log.path)] = words_of_run(run, config)
+
+    def __call__(self, moment: Moment, number: int) -> str:
+        """Return the command for a moment of side A (0) or B (1)."""
+        side, made = self.sides[number], self._overrides
+        if side.kind != "stored":
+            prefix, colon, _ = side.name.partition(":")
+            plugin = side.name if side.kind == "plugin" else prefix if colon else None
+            options = made.options if side.configured else {}
+            made = replace(made, plugin=plugin, checkpoint=side.checkpoint, options=options)
+        words = replay_words(self._source, made) + self._stored.get((number, moment.log), [])
+        return replay_command(moment, words)

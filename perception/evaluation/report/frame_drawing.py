@@ -49,13 +49,17 @@ class Label(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A picture with its boxes; `unit` is the size of a pixel when it is drawn 480 wide."""
+    """A picture with its boxes; `unit` is the size of a pixel when it is drawn 480 wide.
+
+    `note` says of what other time the picture is; empty: of the moment.
+    """
 
     picture: Picture
     unit: float
     counts: str
     outlines: list[Outline]
     labels: list[Label]
+    note: str = ""
 
 
 def drawing(scene: SceneReport | None, picture: Picture | None) -> Drawing | None:
@@ -67,9 +71,16 @@ def drawing(scene: SceneReport | None, picture: Picture | None) -> Drawing | Non
     counts = ", ".join(
         f"{sum(b.kind == kind for b in scene.boxes)} {kind}" for kind in ("missed", "false", "hit")
     )
-    return Drawing(
-        picture, unit, counts, [_outline(box, unit) for box in ordered], _labels(ordered, unit, picture)
-    )
+    outlines = [_outline(box, unit) for box in ordered]
+    labels = _labels(ordered, unit, picture)
+    return Drawing(picture, unit, counts, outlines, labels, _age(picture.older_ns))
+
+
+def _age(older_ns: int) -> str:
+    """Return by how much a picture is of another time than its moment; empty below a millisecond."""
+    off_ms = abs(older_ns) // 1_000_000
+    than = "older" if older_ns > 0 else "newer"
+    return f"The picture is {off_ms} ms {than} than this moment." if off_ms else ""
 
 
 def _outline(box: SceneBoxReport, unit: float) -> Outline:

@@ -31,11 +31,15 @@ NEAR_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A JPEG, and the size of its source image; boxes are in pixels of the source."""
+    """A JPEG, and the size of its source image; boxes are in pixels of the source.
+
+    `older_ns`: how much earlier than the moment it was taken; where the camera was silent, a while.
+    """
 
     jpeg: bytes
     width: int
     height: int
+    older_ns: int = 0
 
     @property
     def uri(self) -> str:
@@ -57,8 +61,8 @@ def moment_pictures(
         most: The largest number of pictures.
         logs: The logs with them, so that those can be read again.
 
-    A moment without one is left out: a log that has gone since, a camera that was silent, an image that does
-    not decode.
+    Where the camera was silent it is the last one of the second before, and says how old it is. A moment
+    without one is left out: a log that has gone since, an image that does not decode.
     """
     pictures: dict[int, Picture] = {}
     size = 0
@@ -83,7 +87,7 @@ def _of_log(path: Path, moments: Sequence[tuple[int, MomentReport]]) -> Iterator
         with open_log(path) as log:
             for place, moment in moments:
                 frame = _frame(log, moment)
-                picture = _small(frame) if frame is not None else None
+                picture = _small(frame, moment.stamp_ns) if frame is not None else None
                 if picture is not None:
                     yield place, picture
     except (LogError, OSError):
@@ -105,7 +109,7 @@ def _off(frame: CameraFrame, moment: MomentReport) -> int:
     return abs(frame.stamp_ns - moment.stamp_ns)
 
 
-def _small(frame: CameraFrame) -> Picture | None:
+def _small(frame: CameraFrame, stamp_ns: int) -> Picture | None:
     if frame.width < 1 or frame.height < 1:
         return None
     width = min(frame.width, WIDTH)
@@ -116,4 +120,5 @@ def _small(frame: CameraFrame) -> Picture | None:
         return None
     image = np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
     done, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return Picture(jpeg.tobytes(), frame.width, frame.height) if done else None
+    older_ns = stamp_ns - frame.stamp_ns
+    return Picture(jpeg.tobytes(), frame.width, frame.height, older_ns) if done else None

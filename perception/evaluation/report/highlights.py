@@ -115,8 +115,9 @@ def scores(report: EvaluationReport) -> Highlight | None:
     if error < 0.05:
         text = f"Scores can be taken at their word: {short(error, 2)} off on average."
         return Highlight(text, "calibration", False)
-    which = "claim too much" if gap > error / 2 else "claim too little" if gap < -error / 2 else "are off"
-    return Highlight(f"Scores {which}: {short(error, 2)} off on average.", "calibration", error >= 0.1)
+    which = "claim too much" if gap > 0 else "claim too little"
+    said = f"{which}: {short(error, 2)} off" if abs(gap) > error / 2 else f"are off by {short(error, 2)}"
+    return Highlight(f"Scores {said} on average.", "calibration", error >= 0.1)
 
 
 def confused(report: EvaluationReport) -> Highlight | None:
@@ -174,11 +175,12 @@ def coverage(report: EvaluationReport) -> Highlight | None:
     known = _defined(coverages(report))
     if not known:
         return None
-    off = {name: share for name, share in known.items() if not _can_be(coverages(report)[name], 0.8)}
-    name = max(off or known, key=lambda quantity: abs(known[quantity] - 0.8))
-    if abs(known[name] - 0.8) < 0.05:
+    if all(abs(share - 0.8) < 0.05 for share in known.values()):
         text = "Stated uncertainties hold: their 80 % intervals cover 75 to 85 %."
         return Highlight(text, "calibration", False)
+    sure = [name for name in known if not _can_be(coverages(report)[name], 0.8)]
+    off = [name for name in sure if abs(known[name] - 0.8) >= 0.05]
+    name = max(off or known, key=lambda quantity: abs(known[quantity] - 0.8))
     if not off:
         text = (
             f"Stated uncertainties may hold: 80 % intervals cover {percent(known[name])} of {name}, "
@@ -217,6 +219,8 @@ def control(report: EvaluationReport, channel: str) -> Highlight | None:
 def slices(found: Sequence[SliceReport]) -> Highlight | None:
     """Return a sentence on the significantly worse slice with the greatest relative difference."""
     worse = [part for part in found if part.difference.verdict == "worse"]
+    if found and not compared(found):
+        return Highlight("Too little data to tell whether a part is worse than the rest.", "slices", False)
     if not worse:
         return Highlight("No part is surely worse than the rest.", "slices", False) if found else None
     worst = max(worse, key=_relative)
@@ -225,6 +229,11 @@ def slices(found: Sequence[SliceReport]) -> Highlight | None:
         f"against {measured(worst.rest)} elsewhere."
     )
     return Highlight(text, "slices", True)
+
+
+def compared(found: Sequence[SliceReport]) -> int:
+    """Return how many slices there was enough data to compare: the others have no p."""
+    return sum(part.difference.p_corrected is not None for part in found)
 
 
 def _relative(part: SliceReport) -> float:

@@ -172,7 +172,7 @@ def _slices(report: EvaluationReport) -> dict[str, Any] | None:
         "table": tables.slices(report.slices),
         "significant": tables.significant_slices(report.slices),
         "chart": charts.slices(report),
-        "compared": len(verdicts),
+        "compared": highlights.compared(report.slices),
         "worse": verdicts.count("worse"),
         "better": verdicts.count("better"),
         "more": len(verdicts) - tables.MOST_SLICES,

@@ -134,17 +134,24 @@ class EvaluationReport(DocumentModel, title="Report"):
         }
 
     def _repr_html_(self) -> str:
-        rows = [
-            {
-                "value": name,
-                "": v.value,
-                "unit": v.unit,
-                "95 %": v.interval and (v.interval.low, v.interval.high),
-            }
-            for name, v in self.values().items()
-            if v.value is not None
-        ]
-        return Table(rows)._repr_html_()
+        """Return the status and a table of the values of each head, for a notebook; values over all first."""
+        status = {"status": self.outcome, "frames": sum(log.frames for log in self.logs), "error": self.error}
+        tables = [Table([status])]
+        for head in self.heads:
+            values = [(name, v) for name, v in self.values().items() if name.startswith(f"{head}.")]
+            values.sort(key=lambda row: "/" in row[0])
+            tables.append(Table([_notebook_row(name, v) for name, v in values]))
+        return "".join(table._repr_html_() for table in tables)
+
+
+def _notebook_row(name: str, found: ValueReport) -> dict[str, Any]:
+    ends = found.interval
+    return {
+        "name": name,
+        "value": f"undefined: {found.undefined}" if found.value is None else found.value,
+        "unit": found.unit,
+        "95 %": None if ends is None else f"{ends.low:.4g} to {ends.high:.4g}",
+    }
 
 
 def json_schema() -> dict[str, Any]:

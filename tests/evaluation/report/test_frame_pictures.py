@@ -53,6 +53,15 @@ def test_the_picture_is_that_of_the_moment(log: Path, frames: list[CameraFrame])
         assert picture.uri.startswith("data:image/jpeg;base64,")
 
 
+def test_a_picture_of_another_time_says_so(log: Path, frames: list[CameraFrame]) -> None:
+    """The camera was silent: the last picture stands under boxes of 650 ms later."""
+    now = at(log, frames[3])
+    late = now.model_copy(update={"stamp_ns": frames[3].stamp_ns + 650_000_000})
+    found = moment_pictures([now, late])
+    notes = [drawn.note for place in (0, 1) if (drawn := drawing(now.scene, found[place])) is not None]
+    assert notes == ["", "The picture is 650 ms older than this moment."]
+
+
 def test_wide_pictures_are_made_small_and_boxes_stay_in_source_pixels(
     log: Path, frames: list[CameraFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:

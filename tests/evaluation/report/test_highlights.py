@@ -127,6 +127,21 @@ def test_an_uncertainty_is_off_only_where_the_interval_says_so(
     assert told.bad is bad
 
 
+def test_uncertainties_hold_only_where_all_of_them_do() -> None:
+    """Of box sides it is sure that they are near 80 %; of distance nothing is."""
+    near, wide = (
+        value(share).model_copy(update={"interval": IntervalReport(low=low, high=high, std_error=0.1)})
+        for share, low, high in ((0.78, 0.77, 0.79), (0.6, 0.3, 0.9))
+    )
+    box = {
+        "box_errors": metric({"box_coverage80": near}),
+        "distance_errors": metric({"distance_coverage80": wide}),
+    }
+    told = highlights.coverage(report(heads={"box": box}))
+    assert told is not None
+    assert told.text.startswith("Stated uncertainties may hold: 80 % intervals cover 60 % of distance")
+
+
 def errors(*rows: tuple[float, float]) -> EvaluationReport:
     found = [
         DistanceErrorReport(
@@ -216,7 +231,7 @@ def test_what_latency_leaves() -> None:
     )
 
 
-def part(name: str, here: float, verdict: Any) -> SliceReport:
+def part(name: str, here: float, verdict: Any, p: float | None = 0.5) -> SliceReport:
     return SliceReport(
         by="distance",
         part=name,
@@ -226,7 +241,7 @@ def part(name: str, here: float, verdict: Any) -> SliceReport:
         rest_support=90,
         value=here,
         rest=0.8,
-        difference=DifferenceReport(value=here - 0.8, verdict=verdict),
+        difference=DifferenceReport(value=here - 0.8, verdict=verdict, p=p, p_corrected=p),
     )
 
 
@@ -239,6 +254,13 @@ def test_the_part_that_is_worst_by_most_is_named_only_where_it_is_sure() -> None
     assert unsure is not None
     assert unsure.text == "No part is surely worse than the rest."
     assert highlights.slices([]) is None
+
+
+def test_parts_that_were_not_compared_are_not_called_as_good_as_the_rest() -> None:
+    """Without intervals, as of short logs, no part has a p."""
+    told = highlights.slices([part("far", 0.2, "cannot tell", None), part("near", 0.9, "cannot tell", None)])
+    assert told is not None
+    assert told.text == "Too little data to tell whether a part is worse than the rest."
 
 
 def test_what_needs_a_look_comes_first_and_an_empty_report_says_nothing() -> None:

@@ -95,6 +95,24 @@ def test_each_camera_has_a_panel_with_its_own_boxes(tmp_path: Path) -> None:
     assert "/perception/left/scene" in panels["3D!scene"]["topics"]
 
 
+def test_only_the_layout_of_a_server_has_the_texts_that_an_output_log_lacks() -> None:
+    config = rig_config()
+    for live in (False, True):
+        layout = foxglove_layout(config, {}, live=live)
+        panels = layout["configById"]
+        assert sorted(leaves(layout["layout"], panels)) == sorted(panels)
+        assert ("RosOut!log" in panels) is live
+
+
+def test_returns_are_coloured_by_range_in_clouds_as_in_laser_scans() -> None:
+    """A cloud has no field `range`: Foxglove computes the distance."""
+    panels = foxglove_layout(rig_config(), {})["configById"]
+    looks = [panels["3D!scene"]["topics"][scan.topic] for scan in rig_config().sensors.ranges.values()]
+    assert looks
+    for look in looks:
+        assert (look["colorField"], look["colorFieldComputed"]) == ("range", "distance")
+
+
 def test_the_layout_beside_the_sample_logs_is_that_of_a_replay_of_them() -> None:
     stored = json.loads((SAMPLE_LOGS / "foxglove_layout.json").read_text())
     with open_log(SAMPLE_LOGS / "yard_day.mcap") as log:

@@ -18,9 +18,11 @@ from perception.sinks import make_sink
 from perception_plugins.viewers import rerun_live
 from perception_plugins.viewers.rerun_live import RerunViewer
 from perception_tools.cli import run
+from perception_tools.replay.viewing import Viewing
 from tests.forked_python import ForkedPython
 from tests.pipeline.memory_plugin import MANIFEST, MemoryPlugin
 from tests.plugins.viewers.recording import Recording
+from tests.plugins.viewers.test_rerun_sink import RUN, rows_of
 from tests.scripted_scene import write_scene
 from tests.small_logs import SmallLog
 
@@ -124,6 +126,25 @@ def test_a_viewer_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(rerun_live, "_program", lambda: "/bin/false")
     with pytest.raises(OutputError, match=r"the Rerun viewer does not start: .*--rerun"):
         RerunViewer(window=False)
+
+
+def test_a_viewer_that_is_closed_ends_no_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Sending to it fails then, or never ends; what the run wrote elsewhere stays."""
+    viewer, rows = RerunViewer(window=False), rows_of(6)
+    sink = viewer.sink()
+    sink.open(RUN)
+    for row in rows[:3]:
+        sink.write(*row)
+    sink._stream.flush(timeout_sec=30)
+    assert viewer.is_alive
+    viewer._process.kill()
+    viewer._process.wait()
+    for row in rows[3:]:
+        sink.write(*row)
+    sink.add_remark("warning", "camera", "silent", 0, 0)
+    sink.close()
+    Viewing(viewer).hold()
+    assert "the viewer was closed" in capsys.readouterr().err
 
 
 def test_a_served_viewer_ends_with_the_program_that_started_it(forked_python: ForkedPython) -> None:

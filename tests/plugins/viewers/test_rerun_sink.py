@@ -12,7 +12,7 @@ from perception.errors import OutputError
 from perception.path_guard import Write, check_paths
 from perception.plugin import positioned
 from perception.sinks import RunInfo, make_sink
-from perception.types import Absent, CameraFrame, Control, Detections, Output, Sample
+from perception.types import Absent, CameraFrame, Control, Detections, Output, Rig, Sample
 from perception_plugins.viewers.remarks import MOST_CHANGES
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.pipeline.test_rig_views import run as run_rig
@@ -50,6 +50,18 @@ def test_pictures_are_those_of_the_log_and_one_that_is_absent_is_cleared(tmp_pat
     assert states == ["present", "silent", "present"]
     assert len(kept.recordings) == 1
     assert kept.blueprints
+
+
+def test_a_camera_whose_place_is_known_later_has_it_from_the_beginning(tmp_path: Path) -> None:
+    """A picture in the scene without a pinhole is an error of the viewer, which opens at the beginning."""
+    rows = rows_of(4)
+    rows[:2] = [(replace(sample, rig=Rig(), placings={}), output) for sample, output in rows[:2]]
+    kept = written(tmp_path / "a.rrd", rows)
+    moments = [tick_of(0).log_time_ns, tick_of(2).log_time_ns]
+    assert kept.times("space/camera", "Pinhole:resolution") == moments
+    assert kept.times("space/camera", "Transform3D:translation") == moments
+    again = written(tmp_path / "b.rrd", rows_of(4))
+    assert again.times("space/camera", "Pinhole:resolution") == moments[:1]
 
 
 def test_boxes_carry_class_score_and_distance(tmp_path: Path) -> None:
