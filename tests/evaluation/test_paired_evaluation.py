@@ -15,9 +15,13 @@ from perception.evaluation.metrics import Rules
 from perception.evaluation.resampling import Resampling
 from perception.logs import Log, open_log
 from perception.pipeline import ReplayOptions, Span, replay
+from perception.plugin import Prepared
 from perception.sinks import McapSink
+from perception.types import Control, ControlChannel, Output
 from tests.evaluation.oracle import Oracle, Truth
+from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene
+from tests.small_logs import SmallLog
 
 OPTIONS = EvaluateOptions(rules=Rules(min_support=5), resampling=Resampling(draws=200))
 
@@ -173,3 +177,24 @@ def test_where_one_fails_the_other_goes_on(drive: Path, truth: Truth) -> None:
     assert warning["text"] == "failing failed in 11 frames, first: RuntimeError: no answer"
     frames = report.b.heads["control"]["control_errors"].frames
     assert (frames["scored"], frames["invalid"]) == (110, 0)
+
+
+class Aside(MemoryPlugin):
+    """Steers by the true 0.1/m in the picture of `b`, and further to the left in others."""
+
+    def _one(self, item: Prepared) -> Output:
+        camera = item.sample.camera.name
+        channels = (ControlChannel("curvature", "1/m", 0.1 if camera == "b" else 0.3, 0.1),)
+        return replace(super()._one(item), control=Control(True, (camera,), channels=channels))
+
+
+def test_both_take_control_from_the_camera_that_is_configured(tmp_path: Path) -> None:
+    rig = SmallLog().control()
+    for name in ("a", "b"):
+        rig.image(f"/{name}/image", frame=name)
+    with open_log(rig.write(tmp_path / "rig.mcap")) as log:
+        config = complete_config(log).config.model_copy(update={"control_camera": "b"})
+        comparison = PairedEvaluation((Side("A", "plugin", Aside), Side("B", "plugin", Aside)), OPTIONS)
+        assert comparison.add(log, config)
+    found = {m.metric: m for m in comparison.report().metrics}["MAE/curvature"]
+    assert found.a == found.b == pytest.approx(0.0, abs=1e-6)

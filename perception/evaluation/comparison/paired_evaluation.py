@@ -117,7 +117,7 @@ class PairedEvaluation:
         checkpoints, configured = (a.checkpoint, b.checkpoint), (a.configured, b.configured)
         pair = PairPlugin(a.load(), b.load(), checkpoints, configured, (a.precision, b.precision))
         scorers = [evaluation.sink(source_of(log, config)) for evaluation in self.evaluations]
-        sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1])]
+        sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1], config.control_camera)]
         given = self.options.replay
         options = replace(given, observer=observer or given.observer, span=span)
         summary = replay(log, config, pair, sinks, options)

@@ -91,8 +91,13 @@ class PairPlugin(Plugin):
             self._waiting[item.sample.tick, item.sample.camera.name] = output
         return outputs
 
-    def take(self, sample: Sample) -> Output:
-        """Remove and return the second plugin's output of a sample; drop those of earlier ones."""
+    def take(self, sample: Sample, control: str | None = None) -> Output:
+        """Remove and return the second plugin's output of a sample; drop those of earlier ones.
+
+        Args:
+            sample: Of the tick.
+            control: The camera that gives control, of several; None: the reference camera.
+        """
         tick = sample.tick
         not_asked = invalid_output(tick, self.second.manifest.heads, "it was not asked")
         outputs = {name: self._waiting.get((tick, name), not_asked) for name in sample.cameras}
@@ -100,7 +105,7 @@ class PairPlugin(Plugin):
         last = max((place for place, key in enumerate(keys) if key[0] == tick), default=-1)
         for key in keys[: last + 1]:
             del self._waiting[key]
-        return joined_output(sample, outputs)
+        return joined_output(sample, outputs, control)
 
     def reset(self, reason: Reset) -> None:
         self.first.reset(reason)
@@ -148,11 +153,13 @@ class PairSink:
     Args:
         plugin: The source of the outputs.
         sink: The sink that receives them.
+        control_camera: The camera that gives control, of several; None: the reference camera.
     """
 
-    def __init__(self, plugin: PairPlugin, sink: Sink) -> None:
+    def __init__(self, plugin: PairPlugin, sink: Sink, control_camera: str | None = None) -> None:
         self._plugin = plugin
         self._sink = sink
+        self._control_camera = control_camera
 
     def open(self, run: RunInfo) -> None:
         second = self._plugin.second
@@ -178,7 +185,7 @@ class PairSink:
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        self._sink.write(sample, self._plugin.take(sample), truth)
+        self._sink.write(sample, self._plugin.take(sample, self._control_camera), truth)
 
     def close(self) -> None:
         self._sink.close()

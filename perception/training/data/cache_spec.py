@@ -90,7 +90,7 @@ class CacheSpec:
         except OSError as error:
             raise LogError(f"{log}: cannot be read: {error.strerror or error}") from None
         # Only the sections that samples and truth depend on; weights and engines change nothing here.
-        sections = {"reference", "reference_rate_hz", "wait_ms", "sensors", "truth"}
+        sections = {"reference", "reference_rate_hz", "control_camera", "wait_ms", "sensors", "truth"}
         parts = {
             "layout": LAYOUT,
             "log": log_sha256,

@@ -66,7 +66,7 @@ def write_cache(
     damage: list[Damage] = []
     with _Writer(folder, spec) as writer:
         for sample, truth in samples_with_truth(log, config, damage):
-            for row, own in training_rows(sample, truth):
+            for row, own in training_rows(sample, truth, config.control_camera):
                 writer.add(row, own)
             if progress is not None:
                 progress(log.path, writer.samples, total)
@@ -85,11 +85,19 @@ def write_cache(
     )
 
 
-def training_rows(sample: Sample, truth: TruthFrame) -> Iterator[tuple[Sample, TruthFrame]]:
-    """Yield a row for each camera of a sample with its boxes; control is in that of the reference camera."""
+def training_rows(
+    sample: Sample, truth: TruthFrame, control_camera: str | None = None
+) -> Iterator[tuple[Sample, TruthFrame]]:
+    """Yield a row for each camera of a sample with its boxes, and with control in the row that gives it.
+
+    Args:
+        sample: Of a tick.
+        truth: Of the same.
+        control_camera: The camera that gives control, of several; None: the reference camera.
+    """
     for view in views_of(sample):
         name = view.camera.name
-        own = truth_view(truth, name, whole=name == sample.camera.name)
+        own = truth_view(truth, name, whole=name == (control_camera or sample.camera.name))
         yield view, truth if own is None else own
 
 

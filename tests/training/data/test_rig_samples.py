@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from perception.autoconfig import complete_config
+from perception.logs import open_log
 from perception.logs.perception_proto import SCHEMAS, encode_truth
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import open_dataset
@@ -42,6 +46,19 @@ def test_a_tick_of_two_cameras_is_two_samples_with_boxes_of_their_own(
     assert [len(cached.boxes(row)) for row in range(40)] == [1, 2] * 20
     left, right = cached.boxes(0)["xyxy"], cached.boxes(1)["xyxy"]
     assert left[0][2] - left[0][0] < right[0][2] - right[0][0]
+
+
+@pytest.mark.parametrize("camera", ["a", "b"])
+def test_control_is_learned_from_the_picture_that_gives_it_in_a_replay(
+    camera: str, recipe: CacheSpec, cache_root: Path, tmp_path: Path
+) -> None:
+    log = SmallLog().status(hz=20).control().image("/a/image", frame="one").image("/b/image", frame="two")
+    path = log.write(tmp_path / "driven.mcap")
+    with open_log(path) as opened:
+        config = complete_config(opened).config.model_copy(update={"control_camera": camera})
+    cached = cached_log(path, replace(recipe, config=config), cache_root)
+    known = np.isfinite(np.asarray(cached.column("control"))).any(1)
+    assert known.reshape(-1, 2).any(0).tolist() == [camera == "a", camera == "b"]
 
 
 @pytest.mark.parametrize(("stride", "ticks"), [(1, 20), (2, 10), (3, 7), (4, 5)])
