@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from perception.autoconfig import GivenConfig, complete_config
+from perception.autoconfig import ConfigChoice, GivenConfig, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import ConfigError
@@ -17,7 +17,7 @@ from perception.evaluation.comparison.paired_evaluation import PairedEvaluation,
 from perception.evaluation.evaluate_logs import Watch, given_config
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.worst_frames import Moment, replay_command
-from perception.logs import open_log
+from perception.logs import Log, open_log
 from perception.models.checkpoint import weights_in
 from perception.plugin import load_plugin
 
@@ -58,14 +58,17 @@ def compare_logs(
             if comparison is None:
                 a, b = (_side(name, files, choice.config) for name, files in zip(names, outputs, strict=True))
                 comparison = PairedEvaluation((a, b), options, partial(_command, source, (a, b)))
+            configs = _own_configs(log, base, source, options, (a, b), choice)
+            config = max(configs, key=lambda own: len(own.sensors.named))  # a plugin may take fewer sensors
+            config = config.model_copy(update={"plugin": choice.config.plugin})
             for text in choice.warnings:
                 comparison.warn("config", text, log)
-            span = options.span(partial(sensor_start_ns, log, choice.config))
+            span = options.span(partial(sensor_start_ns, log, config))
             observer = stack.enter_context(watch(log, span))
             first, second = (
                 stack.enter_context(open_log(files[index])) if files else None for files in outputs
             )
-            if not comparison.add(log, choice.config, (first, second), observer, span):
+            if not comparison.add(log, config, (first, second), observer, span, configs):
                 break
     assert comparison is not None
     return comparison.report(largest)
@@ -110,7 +113,35 @@ def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
     load = partial(load_plugin, plugin)
     load()  # an unknown name is an error before anything runs
     kind: Literal["checkpoint", "plugin"] = "checkpoint" if weights else "plugin"
-    return Side(name, kind, load, Path(weights) if weights else None, plugin == config.plugin.name)
+    configured = plugin == config.plugin.name
+    return Side(name, kind, load, Path(weights) if weights else None, configured, plugin=plugin)
+
+
+def _own_configs(
+    log: Log,
+    base: Config | None,
+    source: Path | None,
+    options: EvaluateOptions,
+    sides: tuple[Side, Side],
+    choice: ConfigChoice,
+) -> tuple[Config, Config]:
+    """Return the configuration that each side would have alone: how far returns are used may depend on it.
+
+    Args:
+        log: The log, open.
+        base, source: The user's configuration and its file.
+        options: What replaces its values for both sides.
+        sides: A and B.
+        choice: The complete configuration without what is a side's own.
+    """
+
+    def own(side: Side) -> Config:
+        overrides = side.overrides(options.overrides)
+        if side.load is None or overrides == options.overrides:
+            return choice.config
+        return complete_config(log, base, overrides, source).config
+
+    return own(sides[0]), own(sides[1])
 
 
 def _command(source: Path | None, sides: tuple[Side, Side], moment: Moment, number: int) -> str:

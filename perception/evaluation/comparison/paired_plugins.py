@@ -33,6 +33,7 @@ class PairPlugin(Plugin):
         configured: Whether each is the plugin that the configuration names: another one gets neither its
             options nor its checkpoint.
         precisions: The numbers each computes in; None: as configured.
+        limits_m: How far each uses returns; None: as configured.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class PairPlugin(Plugin):
         checkpoints: tuple[Path | None, Path | None] = (None, None),
         configured: tuple[bool, bool] = (True, True),
         precisions: tuple[str | None, str | None] = (None, None),
+        limits_m: tuple[float | None, float | None] = (None, None),
     ) -> None:
         self.first, self.second = first, second
-        self._settings = list(zip(checkpoints, configured, precisions, strict=True))
+        self._settings = list(zip(checkpoints, configured, precisions, limits_m, strict=True))
         first_manifest, second_manifest = first.manifest, second.manifest
         prerolls = (first_manifest.preroll_s, second_manifest.preroll_s)
         self.manifest = replace(
@@ -64,9 +66,10 @@ class PairPlugin(Plugin):
 
     def open(self, context: Context) -> None:
         for plugin, settings in zip((self.first, self.second), self._settings, strict=True):
-            checkpoint, configured, precision = settings
+            checkpoint, configured, precision, limit_m = settings
             own = context if configured else replace(context, checkpoint=None, options={})
             own = own if checkpoint is None else replace(own, checkpoint=checkpoint)
+            own = own if limit_m is None else replace(own, max_range_m=limit_m)
             plugin.open(own if precision is None else replace(own, precision=precision))
 
     def prepare(self, sample: Sample) -> Prepared:

@@ -57,6 +57,12 @@ class CacheSpec:
         config = complete_config(log, self.config).config
         if self.config is not None:
             self._check_channels(self.config)
+        else:  # found for the default weights: here returns are used as far as the model's own reach
+            ranges = {
+                name: section.model_copy(update={"max_range_m": self.spec.max_range_m})
+                for name, section in config.sensors.ranges.items()
+            }
+            config = config.model_copy(update={"sensors": config.sensors.replaced(ranges)})
         if self.classes:
             classes = {**config.truth.classes, **dict(self.classes)}
             config = config.model_copy(update={"truth": config.truth.model_copy(update={"classes": classes})})

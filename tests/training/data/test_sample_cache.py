@@ -50,6 +50,15 @@ def test_cached_samples_are_those_of_a_replay(street: Path, recipe: CacheSpec, c
         np.testing.assert_allclose(example.truth.control, list(truth.control.values()), rtol=1e-6)
 
 
+def test_logs_are_read_with_returns_as_far_as_the_weights_use_them(street: Path, recipe: CacheSpec) -> None:
+    """What is scored with this configuration sees what was learned from, as in `adapt`."""
+    far = replace(recipe, spec=replace(recipe.spec, max_range_m=80.0))
+    with open_log(street) as log:
+        assert [part.max_range_m for part in far.config_for(log).sensors.ranges.values()] == [80.0]
+        named = replace(far, config=recipe.config_for(log))
+        assert [part.max_range_m for part in named.config_for(log).sensors.ranges.values()] == [30.0]
+
+
 @pytest.mark.parametrize("height", [32, 512])
 def test_images_are_stored_as_the_log_has_them_unless_the_model_takes_fewer_bytes(
     street: Path, recipe: CacheSpec, tmp_path: Path, height: int
