@@ -518,6 +518,19 @@ def test_the_run_stops_early_when_scores_do_not_rise(street: Path, cache_root: P
     assert train(small_config(street, cache_root, tmp_path / "run", schedule=schedule)).steps == 3
 
 
+@pytest.mark.parametrize(("rise", "steps"), [(0.006, 7), (0.004, 3)])
+def test_a_run_goes_on_while_scores_rise_enough_over_its_patience(
+    rise: float, steps: int, street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each validation gains less than `least`; two of them together gain 0.012, or 0.008."""
+    scores = iter(0.5 + rise * k for k in range(99))
+    monkeypatch.setattr("perception.training.loop.trainer.validate", lambda *_, **__: {"joint": next(scores)})
+    schedule = {"steps": 7, "validate_every": 1, "early_stop": {"patience": 2, "least": 0.01}}
+    config = small_config(street, cache_root, tmp_path / "run", schedule=schedule)
+    finished = train(config)
+    assert (finished.steps, finished.best_step) == (steps, steps)
+
+
 def test_without_truth_to_validate_on_the_latest_weights_are_kept(
     street: Path, cache_root: Path, tmp_path: Path
 ) -> None:
