@@ -12,6 +12,8 @@ import yaml
 
 from perception.config import parse_config
 from perception.logs import LogWriter
+from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.types import TruthBox
 from perception_tools.cli import run
 from tests.forked_python import ForkedPython
 from tests.scripted_scene import write_scene
@@ -276,6 +278,24 @@ def test_class_words_come_with_the_mapping_to_paste(
         f"version: 1\ntruth: {{{pasted.replace(chr(10), ' ').replace('classes:', 'classes: {', 1)}}}}}"
     )
     assert report(capsys, path, "--config", str(file))["truth_classes"]["suggested"] == {}
+
+
+def test_a_mapping_to_paste_keeps_the_words_that_are_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = [TruthBox(word, (1.0, 2.0, 30.0, 40.0), 5.0, 1.0, "") for word in ("person", "car", "moose")]
+    log = (
+        SmallLog()
+        .image()
+        .stream(
+            "/truth/detections",
+            SCHEMAS["perception.Detections"],
+            "protobuf",
+            lambda i, stamp: encode_truth(stamp, "camera", boxes),
+        )
+    )
+    found = report(capsys, str(log.write(tmp_path / "words.mcap")))["truth_classes"]
+    assert found["suggested"] == {"person": "person", "car": "vehicle"}
 
 
 def test_without_a_choice_every_topic_is_named_all_the_same(

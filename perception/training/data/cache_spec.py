@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from perception.autoconfig import complete_config
+from perception.autoconfig.class_words import class_words
 from perception.config import Config
 from perception.errors import ConfigError, LogError
 from perception.files import file_sha256, sources_sha256
@@ -63,8 +64,9 @@ class CacheSpec:
                 for name, section in config.sensors.ranges.items()
             }
             config = config.model_copy(update={"sensors": config.sensors.replaced(ranges)})
-        if self.classes:
-            classes = {**config.truth.classes, **dict(self.classes)}
+        if self.classes:  # a mapping drops what it does not list, and these are in addition
+            words = {word: word for word in (*self.model.classes, *class_words(log, config))}
+            classes = {**(config.truth.classes or words), **dict(self.classes)}
             config = config.model_copy(update={"truth": config.truth.model_copy(update={"classes": classes})})
         changed = {
             name: status.model_copy(update={"steps": self.model.steps})

@@ -158,6 +158,23 @@ def test_words_that_the_model_does_not_know_are_counted_and_left_out(
     assert cached_log(street, mapped, tmp_path).about["boxes"] == sum(found.about["words"].values())
 
 
+def test_a_word_that_is_named_leaves_the_others_as_they_are(
+    street: Path, recipe: CacheSpec, cached: CachedLog, tmp_path: Path
+) -> None:
+    """The hint names the words that the model does not know alone: the rest is known by itself, or told."""
+    words = cached.about["words"]
+    assert min(words[name] for name in ("person", "vehicle", "cone")) > 0
+    other = replace(recipe, model=replace(recipe.model, classes=("person", "automobile")))
+    found = cached_log(street, replace(other, classes=(("vehicle", "automobile"),)), tmp_path)
+    assert found.about["words"] == {
+        "automobile": words["vehicle"],
+        "person": words["person"],
+        "cone": words["cone"],
+    }
+    assert found.about["unknown_words"] == {"cone": words["cone"]}
+    assert found.about["boxes"] == words["vehicle"] + words["person"]
+
+
 def test_the_hint_for_class_words_can_be_pasted(street: Path, recipe: CacheSpec, tmp_path: Path) -> None:
     heard: list[str] = []
 
