@@ -13,7 +13,12 @@ from perception.models.checkpoint import read_metadata
 from perception.pipeline import ReplayOptions, Span
 from perception.plugin import load_plugin
 from perception.training.calibration import calibrate_checkpoint
-from perception.training.data.dataset import Dataset, held_out_from_ns, open_dataset
+from perception.training.data.dataset import (
+    Dataset,
+    first_fitting,
+    held_out_from_ns,
+    open_dataset,
+)
 from perception.training.data.sample_cache import cached_log, find_logs
 from perception.training.data.splits import cache_folder, cache_spec, validation_logs
 from perception.training.loop.observer import Watcher
@@ -72,6 +77,11 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
             engine = chosen.engine.model_copy(update={**REFERENCE_ENGINE, "threads": config.run.threads})
             watcher.message(f"evaluating on {path.name}")
+            if missing := _incomplete(config, path.name, spec.model.classes):
+                watcher.message(
+                    f"{path.name}: not every {', '.join(missing)} has a box there: the "
+                    "report counts what is found beside them as false alarms"
+                )
             evaluation.replay(
                 log,
                 chosen.model_copy(update={"plugin": plugin, "engine": engine}),
@@ -86,6 +96,12 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             f"cannot write {report}: {error.strerror or error}; the weights are kept"
         ) from None
     return main_scores(result)
+
+
+def _incomplete(config: TrainConfig, log: str, classes: tuple[str, ...]) -> list[str]:
+    """Return the classes of which not every object in a log has a box."""
+    complete = first_fitting(config.data.complete_classes, log, classes)
+    return [label for label in classes if label not in complete]
 
 
 def _held_out(config: TrainConfig, log: Path) -> Span | None:

@@ -105,7 +105,8 @@ def output_of(example: TrainingSample, found: Predictions, model: ModelConfig) -
 
 
 def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
-    """Return the truth of one sample as the metrics take it, boxes in source pixels."""
+    """Return the truth of one sample as the metrics take it, boxes in source pixels. Of classes of which not
+    every object has a box, the whole picture is a region to ignore: other detections may be right."""
     scale = _source_scale(truth, model)
     boxes = None
     if truth.boxes_known > 0:
@@ -116,6 +117,14 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
             for label, box, metres, seen in zip(
                 truth.labels, truth.boxes.astype(np.float64), truth.distance_m, truth.visible, strict=True
             )
+        )
+        width, height = truth.source_size.tolist()
+        boxes += tuple(
+            TruthBox(label, (-width, -height, 2 * width, 2 * height), float("nan"), 1.0, "", ignore=True)
+            for label, complete in zip(
+                model.classes, np.broadcast_to(truth.complete, len(model.classes)), strict=True
+            )
+            if not complete
         )
     extra = {
         head: {name: float(v) for name, v in zip(names, values, strict=True) if np.isfinite(v)}

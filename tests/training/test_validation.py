@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from perception.models.tensors import Inputs, Predictions
 from perception.training.data.dataset import Dataset
 from perception.training.data.sample_cache import CachedLog
+from perception.training.data.training_sample import TrainingSample
 from perception.training.validation import units, validate
 from tests.training.conftest import SHAPE
 
@@ -54,3 +55,26 @@ def test_distances_are_scored_in_parts_and_in_metres_and_control_in_its_channels
     named = units(SHAPE)
     assert (named["distance_abs"], named["MAE/curvature"], named["MAE/acceleration"]) == ("m", "1/m", "m/s2")
     assert {name for name in found if name.startswith("MAE")} <= named.keys()
+
+
+class PartlyLabelled(Dataset):
+    """Every other object of the first class has no box in the truth."""
+
+    def __getitem__(self, index: int) -> TrainingSample:
+        sample = super().__getitem__(index)
+        truth = sample.truth
+        kept = (truth.labels != 0) | (np.arange(len(truth.labels)) % 2 == 0)
+        parts = {name: getattr(truth, name)[kept] for name in ("labels", "boxes", "distance_m", "visible")}
+        return sample._replace(truth=truth._replace(**parts))
+
+
+def test_objects_without_a_box_are_no_false_alarms_where_a_class_is_not_complete(cached: CachedLog) -> None:
+    rows = [np.arange(0, 30, 2)]
+    oracle = Oracle(Dataset([cached], rows), further=1.0, off=(0.0, 0.0))
+    scores = []
+    for complete in ([1, 1, 1], [0, 1, 1]):
+        oracle.next = 0
+        dataset = PartlyLabelled([cached], rows, [np.array(complete, np.float32)])
+        scores.append(validate(oracle, dataset, torch.device("cpu"))["mAP50"])  # type: ignore[arg-type]
+    assert scores[0] < 0.95
+    assert scores[1] == pytest.approx(1, abs=0.01)
