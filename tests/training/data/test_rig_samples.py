@@ -71,6 +71,17 @@ def test_a_stride_leaves_out_moments_and_no_camera(
     ]
 
 
+@pytest.mark.parametrize("most", [8, 9, 20, 21, 39])
+def test_fewer_samples_are_spread_over_the_log_for_every_camera(
+    most: int, recipe: CacheSpec, rig: Path, cache_root: Path
+) -> None:
+    few = open_dataset([rig], DataConfig(), recipe, cache_root).some(most)
+    ticks = [[row // 2 for _, row in few.ids if row % 2 == camera] for camera in (0, 1)]
+    assert ticks[0] == ticks[1]
+    assert len(ticks[0]) == most // 2
+    assert (ticks[0][0], ticks[0][-1]) == (0, 19)
+
+
 def test_every_camera_counts_in_the_passes_over_the_samples(
     recipe: CacheSpec, rig: Path, cache_root: Path, tmp_path: Path
 ) -> None:
