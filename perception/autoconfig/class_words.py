@@ -114,6 +114,25 @@ def class_mapping(words: Iterable[str], classes: Sequence[str]) -> dict[str, str
     return {word: name for word, name in found if name is not None}
 
 
+def dropped_classes(words: Iterable[str], mapping: Mapping[str, str], classes: Iterable[str]) -> list[str]:
+    """Return the words that are classes themselves, and that a mapping drops since it does not list them."""
+    if not mapping:
+        return []
+    kept = {*mapping, *mapping.values()}
+    return sorted({*words} & {*classes} - kept)
+
+
+def dropped_text(dropped: Sequence[str]) -> str:
+    """Return a warning about classes that a mapping drops; empty without any."""
+    if not dropped:
+        return ""
+    example = ", ".join(f"{_quoted(word)}: {word}" for word in dropped)
+    return (
+        f"truth.classes does not list {', '.join(dropped)}, which the truth has and the weights know: those "
+        f"boxes are dropped, and what is found there counts as wrong; add {example}"
+    )
+
+
 def mapping_text(mapping: Mapping[str, str]) -> str:
     """Return a mapping as one line of YAML, `classes: {Car: vehicle}`."""
     pairs = ", ".join(f"{_quoted(word)}: {name}" for word, name in mapping.items())

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from perception.align import align
 from perception.align.truth import TruthJoiner
+from perception.autoconfig.class_words import class_words, dropped_classes
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import LogError
@@ -80,6 +81,9 @@ def write_cache(
             "start_ns": sensor_start_ns(log, config),
             "status_rate_hz": status.rate_hz if status is not None else None,
             "damage": [part.reason for part in damage],
+            "dropped_words": dropped_classes(
+                class_words(log, config), config.truth.classes, spec.model.classes
+            ),
             "duration_s": ((log.survey.end_ns or 0) - (log.survey.start_ns or 0)) / 1e9,
         }
     )

@@ -173,6 +173,25 @@ def test_a_word_that_is_named_leaves_the_others_as_they_are(
     }
     assert found.about["unknown_words"] == {"cone": words["cone"]}
     assert found.about["boxes"] == words["vehicle"] + words["person"]
+    assert found.about["dropped_words"] == []
+
+
+def test_words_that_a_mapping_of_the_configuration_drops_are_told(
+    street: Path, recipe: CacheSpec, tmp_path: Path
+) -> None:
+    with open_log(street) as log:
+        config = recipe.config_for(log)
+    truth = config.truth.model_copy(update={"classes": {"van": "vehicle", "cone": "cone"}})
+    partly = replace(recipe, config=config.model_copy(update={"truth": truth}))
+    found, heard = cached_log(street, partly, tmp_path), list[str]()
+
+    class Hears(Watcher):
+        def message(self, text: str) -> None:
+            heard.append(text)
+
+    report_missing_truth(Dataset([found], [np.arange(len(found))]), recipe.model.classes, Hears())
+    (text,) = [text for text in heard if "truth.classes" in text]
+    assert text.startswith("street.mcap: truth.classes does not list person, which")
 
 
 def test_the_hint_for_class_words_can_be_pasted(street: Path, recipe: CacheSpec, tmp_path: Path) -> None:
