@@ -221,8 +221,9 @@ class _Replay:
                 status = (
                     "failed"  # a caller that reads the outputs must not take an empty set for a complete one
                 )
+        sensors = {*self._config.sensors.named, *self._config.sensors.kinds}
         for fault in parse_plan(self._config.faults, sensors=self._config.sensor_kinds()).faults:
-            if getattr(self._config.sensors, fault.sensor) is None:
+            if fault.sensor not in sensors:
                 text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"
                 tally.warn("idle_fault", text)
         if ignored := self._ledger.ignored:
