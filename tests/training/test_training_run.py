@@ -633,7 +633,9 @@ def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_p
     config = small_config(
         street, cache_root, tmp_path / "run", run={"evaluate": True}, schedule={"steps": 1, "warmup_steps": 0}
     )
-    finished = train(config)
+    seen = Seen()
+    finished = train(config, watcher=seen)
+    assert sum("without a calibration" in text for text in seen.texts) == 1  # no log is named for it
     report = json.loads((config.run.out / "report.json").read_text())
     assert report["schema"] == "perception.evaluate/1"
     assert report["logs"][0]["frames"] == 30
