@@ -40,8 +40,8 @@ def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
     if not config.data.calibrate:
         if config.run.evaluate:  # what runs trainings without a report, as `adapt`, sees to it itself
             watcher.message(
-                "scores and deviations are as learned, without a calibration, also where the weights to start "
-                "from had one; name logs that serve nothing else in data.calibrate (--calibrate)"
+                "scores and deviations are as learned, without a calibration, also where the weights that it "
+                "began with had one; name logs that serve nothing else in data.calibrate (--calibrate)"
             )
         return
     logs = find_logs(config.data.calibrate, "calibrate")

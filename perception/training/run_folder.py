@@ -123,22 +123,26 @@ def check_same(folder: Path, config: TrainConfig) -> None:
         raise ConfigError(errors, head=f"the configuration differs from that of the run in {folder}")
 
 
-def check_same_samples(folder: Path, trained_on: Sequence[Mapping[str, object]]) -> None:
+def check_same_samples(folder: Path, trained_on: Sequence[Mapping[str, object]]) -> str:
     """Check that a run resumes with the samples that it began with: others would come in another order.
 
     Args:
         folder: Holds the last weights of the run.
         trained_on: Each log with its number of samples, as `Dataset.trained_on` gives them.
 
+    Returns:
+        What to say of logs of which as many samples have another content; empty where there are none.
+
     Raises:
         ConfigError: Logs were added or changed, or are missing; all of them.
         CheckpointError: The last weights cannot be read.
     """
     if not (folder / LAST).is_file():
-        return
+        return ""
+    before = read_metadata(folder / LAST).trained_on
     old, new = (
         Counter({str(source["log"]): int(str(source["samples"])) for source in sources})
-        for sources in (read_metadata(folder / LAST).trained_on, trained_on)
+        for sources in (before, trained_on)
     )
     errors = [
         f"{log}: the run began with {old[log]} of its samples, found {new[log]}"
@@ -148,6 +152,10 @@ def check_same_samples(folder: Path, trained_on: Sequence[Mapping[str, object]])
     if errors:
         head = f"the samples differ from those of the run in {folder}; name the logs that it began with"
         raise ConfigError(errors, head=head)
+    caches = {source.get("cache") for source in before}
+    changed = ", ".join(str(source["log"]) for source in trained_on if source.get("cache") not in caches)
+    text = "the content, or how it is read, is no longer what the run began with: it learns from both"
+    return f"{changed}: {text}" if changed else ""
 
 
 def result_values(config: TrainConfig) -> dict[str, Any]:

@@ -406,6 +406,19 @@ def test_a_run_goes_on_by_the_files_that_it_names_however_they_are_spelled(
     assert train(other, resume=True).steps == 4
 
 
+def test_resuming_with_a_log_of_other_content_is_told(cache_root: Path, tmp_path: Path) -> None:
+    """As with labels that were put right meanwhile: its name and the number of its samples are the same."""
+    log = write_scene(tmp_path / "drive.mcap", seed=3, duration_s=1.0, image_size=(64, 32))
+    config = small_config(log, cache_root, tmp_path / "run")
+    told = []
+    for seed, resume in ((3, False), (3, True), (4, True)):
+        write_scene(log, seed=seed, duration_s=1.0, image_size=(64, 32))
+        seen = Seen()
+        train(config, resume, watcher=seen, stop=stop_after(1))
+        told.append([text for text in seen.texts if text.startswith("drive.mcap: the content")])
+    assert [len(texts) for texts in told] == [0, 0, 1]
+
+
 def test_the_last_part_of_each_log_is_held_out_by_time(
     street: Path, cache_root: Path, tmp_path: Path
 ) -> None:
