@@ -221,3 +221,7 @@ def test_each_side_uses_returns_as_far_as_it_does_alone(drive: Path, tmp_path: P
         alone.append(metric.values["MAE/curvature"].value)
     assert [found.a, found.b] == alone
     assert found.a != found.b
+    for moment in report.apart:  # what replays it replays it as it was
+        for path, command in zip(paths, moment.commands, strict=True):
+            assert f"--checkpoint {path} --backend torch --precision fp32" in command
+    assert report.apart

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from perception.autoconfig import ConfigChoice, GivenConfig, complete_config
+from perception.autoconfig import ConfigChoice, GivenConfig, Overrides, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import ConfigError
@@ -19,6 +19,7 @@ from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
 from perception.models.checkpoint import weights_in
+from perception.pipeline.replay_words import replay_words
 from perception.plugin import load_plugin
 
 
@@ -57,7 +58,9 @@ def compare_logs(
             choice = complete_config(log, base, options.overrides, source)
             if comparison is None:
                 a, b = (_side(name, files, choice.config) for name, files in zip(names, outputs, strict=True))
-                comparison = PairedEvaluation((a, b), options, partial(_command, source, (a, b)))
+                comparison = PairedEvaluation(
+                    (a, b), options, partial(_command, source, options.overrides, (a, b))
+                )
             configs = _own_configs(log, base, source, options, (a, b), choice)
             config = max(configs, key=lambda own: len(own.sensors.named))  # a plugin may take fewer sensors
             config = config.model_copy(update={"plugin": choice.config.plugin})
@@ -144,14 +147,11 @@ def _own_configs(
     return own(sides[0]), own(sides[1])
 
 
-def _command(source: Path | None, sides: tuple[Side, Side], moment: Moment, number: int) -> str:
-    """Return the command that replays a moment for one side; for stored outputs it names only the log."""
+def _command(
+    source: Path | None, given: Overrides, sides: tuple[Side, Side], moment: Moment, number: int
+) -> str:
+    """Return the command that replays a moment for one side as it was; for stored outputs it names only the
+    log."""
     side = sides[number]
-    words = [] if source is None else ["--config", str(source)]
-    if side.checkpoint is not None:
-        words += ["--checkpoint", str(side.checkpoint)]
-        plugin = side.name.removesuffix(f":{side.checkpoint}")
-        words += ["--plugin", plugin] if plugin != side.name else []
-    elif side.kind == "plugin":
-        words += ["--plugin", side.name]
+    words = replay_words(source, Overrides() if side.load is None else side.overrides(given))
     return replay_command(moment, words)
