@@ -61,9 +61,7 @@ def compare_logs(
                 comparison = PairedEvaluation(
                     (a, b), options, partial(_command, source, options.overrides, (a, b))
                 )
-            configs = _own_configs(log, base, source, options, (a, b), choice)
-            config = max(configs, key=lambda own: len(own.sensors.named))  # a plugin may take fewer sensors
-            config = config.model_copy(update={"plugin": choice.config.plugin})
+            config, configs = _configs(log, base, source, options, (a, b), choice)
             for text in choice.warnings:
                 comparison.warn("config", text, log)
             span = options.span(partial(sensor_start_ns, log, config))
@@ -120,15 +118,16 @@ def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
     return Side(name, kind, load, Path(weights) if weights else None, configured, plugin=plugin)
 
 
-def _own_configs(
+def _configs(
     log: Log,
     base: Config | None,
     source: Path | None,
     options: EvaluateOptions,
     sides: tuple[Side, Side],
     choice: ConfigChoice,
-) -> tuple[Config, Config]:
-    """Return the configuration that each side would have alone: how far returns are used may depend on it.
+) -> tuple[Config, tuple[Config, Config]]:
+    """Return the configuration by which the log is read, and those that the sides have alone: how far returns
+    are used may depend on a side, and how many sensors.
 
     Args:
         log: The log, open.
@@ -144,7 +143,9 @@ def _own_configs(
             return choice.config
         return complete_config(log, base, overrides, source).config
 
-    return own(sides[0]), own(sides[1])
+    configs = own(sides[0]), own(sides[1])
+    widest = max(configs, key=lambda config: len(config.sensors.named))
+    return widest.model_copy(update={"plugin": choice.config.plugin}), configs
 
 
 def _command(
