@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -61,10 +61,22 @@ class ClassWords:
         known = self.mapped or self.classes
         return [word for word in sorted(self.counts, key=lambda w: -self.counts[w]) if word not in known]
 
+    @property
+    def suggested(self) -> dict[str, str]:
+        """The mapping of the unknown words whose class is clear; empty without any.
+
+        Words that are classes are in it as themselves where nothing is configured yet: a mapping drops what
+        it does not list.
+        """
+        mapping = class_mapping(self.unknown, self.classes)
+        if not mapping:
+            return {}
+        known = [word for word in self.counts if word not in self.unknown and word not in self.mapped]
+        return {**dict(zip(known, known, strict=True)), **mapping}
+
     def to_json(self) -> dict[str, Any]:
         """Return words, classes, and the mapping that is suggested for unknown words."""
-        suggested = class_mapping(self.unknown, self.classes)
-        return {"words": dict(self.counts), "classes": list(self.classes), "suggested": suggested}
+        return {"words": dict(self.counts), "classes": list(self.classes), "suggested": self.suggested}
 
 
 def class_words(log: Log, config: Config) -> Counter[str]:
@@ -102,10 +114,29 @@ def class_mapping(words: Iterable[str], classes: Sequence[str]) -> dict[str, str
     return {word: name for word, name in found if name is not None}
 
 
-def mapping_text(words: Collection[str], classes: Sequence[str]) -> str:
-    """Return the mapping as one line of YAML, `classes: {Car: vehicle}`; empty without one."""
-    pairs = ", ".join(f"{_quoted(word)}: {name}" for word, name in class_mapping(words, classes).items())
-    return f"classes: {{{pairs}}}" if pairs else ""
+def dropped_classes(words: Iterable[str], mapping: Mapping[str, str], classes: Iterable[str]) -> list[str]:
+    """Return the words that are classes themselves, and that a mapping drops since it does not list them."""
+    if not mapping:
+        return []
+    kept = {*mapping, *mapping.values()}
+    return sorted({*words} & {*classes} - kept)
+
+
+def dropped_text(dropped: Sequence[str]) -> str:
+    """Return a warning about classes that a mapping drops; empty without any."""
+    if not dropped:
+        return ""
+    example = ", ".join(f"{_quoted(word)}: {word}" for word in dropped)
+    return (
+        f"truth.classes does not list {', '.join(dropped)}, which the truth has and the weights know: those "
+        f"boxes are dropped, and what is found there counts as wrong; add {example}"
+    )
+
+
+def mapping_text(mapping: Mapping[str, str]) -> str:
+    """Return a mapping as one line of YAML, `classes: {Car: vehicle}`."""
+    pairs = ", ".join(f"{_quoted(word)}: {name}" for word, name in mapping.items())
+    return f"classes: {{{pairs}}}"
 
 
 def _class_of(word: str, classes: Sequence[str]) -> str | None:

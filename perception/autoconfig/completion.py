@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.autoconfig.choose_config import ConfigChoice, choose_config
+from perception.autoconfig.class_words import class_words, dropped_classes, dropped_text, model_classes
 from perception.autoconfig.given_config import GivenConfig, as_config
 from perception.autoconfig.plugin_inputs import with_sensors_of_plugin
 from perception.autoconfig.usual_range import far_reasons, left_open, say_usual_range
@@ -100,6 +101,10 @@ def complete_config(
     found = config is None or not config.sensors.model_fields_set
     choice = choice if overrides is None else replace(choice, config=overrides.apply(choice.config))
     choice = with_sensors_of_plugin(choice)
+    if mapping := choice.config.truth.classes:
+        words, classes = class_words(log, choice.config), model_classes(choice.config)
+        if text := dropped_text(dropped_classes(words, mapping, classes)):
+            choice = replace(choice, warnings=(*choice.warnings, text))
     if found:
         return say_usual_range(log, choice, list(choice.config.sensors.ranges))
     other_plugin = config is not None and choice.config.plugin.name != config.plugin.name

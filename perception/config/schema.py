@@ -63,7 +63,8 @@ class TruthConfig(Section):
     )
     """Control channel -> dotted path of the field in the message."""
     classes: dict[str, str] = Field(default_factory=dict)
-    """The log's class word -> the model's class; empty: words are taken as they are."""
+    """The log's class word -> the model's class; of other words those are kept that are a class here. Empty:
+    words are taken as they are."""
     control_ahead_ms: Duration = 500.0
     """How far ahead of a tick the command is that the control head learns and is scored on."""
     control_stamped_ahead_ms: Duration | None = None

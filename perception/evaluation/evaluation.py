@@ -159,7 +159,7 @@ class Evaluation(ScoredLogs):
             return load()
         each = self.options.ablate == "each"
         subsets = SubsetsPlugin(load, leave_one_out(config.sensors.named) if each else SUBSETS)
-        sinks.append(SubsetSink(subsets, self._suites.of_subset))
+        sinks.append(SubsetSink(subsets, self._suites.of_subset, config.control_camera))
         return subsets
 
 

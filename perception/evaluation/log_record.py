@@ -101,6 +101,12 @@ class LogRecord:
         new["frame"], new["label"] = start + frames.frame[false], numbers[frames.label[false]]
         new["score"] = frames.score[false]
 
+    def repeats(self, other: LogRecord) -> bool:
+        """Return whether the frames and their scores are those of another log: one is a copy of the other."""
+        scored = (self.frames["boxes"] == SCORED) | (self.frames["control"] == SCORED)
+        tables = ((getattr(self, name), getattr(other, name)) for name in ("frames", "objects", "alarms"))
+        return bool(scored.any()) and all(mine.same_as(theirs) for mine, theirs in tables)
+
     @property
     def stamps_ns(self) -> NDArray[np.int64]:
         """Return the stamps of the frames in nanoseconds, [F]."""

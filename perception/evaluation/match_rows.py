@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from perception.evaluation.metrics import Rules, ScoredFrames
 from perception.evaluation.metrics.frame_columns import columns_of
 from perception.sinks.tables.rows import CameraFrameRow
+from perception.types import Detections, Output
 
 Row = tuple[Any, ...]
 
@@ -29,7 +31,7 @@ class MatchRows:
 
     def __call__(self, rows: Sequence[CameraFrameRow]) -> list[list[Row]]:
         """Return the rows of each camera at each tick, with `MATCH_COLUMNS`; none without truth."""
-        frames = ScoredFrames(columns_of([(row.output, row.truth) for row in rows]), self._rules)
+        frames = ScoredFrames(columns_of([(_answered(row.output), row.truth) for row in rows]), self._rules)
         took = frames.matches_once()
         matched = np.flatnonzero(took >= 0)
         overlaps = np.full(len(took), np.nan)
@@ -37,7 +39,7 @@ class MatchRows:
         taken = np.zeros(len(frames.truth_label), dtype=np.bool_)
         taken[took[matched]] = True
         places, ignored = frames.truth_item.tolist(), frames.ignored.tolist()
-        of_rows = [_of_invalid(row) for row in rows]
+        of_rows: list[list[Row]] = [[] for _ in rows]
         columns = (frames.frame, frames.item, took, frames.low, overlaps)
         for frame, item, truth, low, overlap in zip(*(column.tolist() for column in columns), strict=True):
             of_rows[frame].append(
@@ -52,12 +54,12 @@ class MatchRows:
         return of_rows
 
 
-def _of_invalid(row: CameraFrameRow) -> list[Row]:
-    """Return the rows of a camera whose detections are invalid: all truth is missed."""
-    detections, boxes = row.output.detections, row.truth.boxes
-    if detections is None or boxes is None or detections.valid:
-        return []
-    return [_missed(row, place, "missed") for place in range(len(boxes))]
+def _answered(output: Output) -> Output:
+    """Return the output with no detections for invalid ones: what they had to find is missed."""
+    head = output.detections
+    if head is None or head.valid:
+        return output
+    return replace(output, detections=Detections(True))
 
 
 def _missed(row: CameraFrameRow, place: int, outcome: str) -> Row:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from perception.align.truth.box_fit import BoxFit
-from perception.autoconfig.class_words import mapping_text
+from perception.autoconfig.class_words import class_mapping, mapping_text
 from perception.evaluation.metrics import Result
 from perception.logs import Log
 from perception.pipeline.replay_summary import Warned
@@ -38,7 +38,8 @@ def foreign_words(predicted: Sequence[str], true: Collection[str]) -> str:
     foreign = sorted(set(true) - set(predicted))
     if not predicted or not foreign:
         return ""
-    example = mapping_text(foreign, predicted) or f"classes: {{{foreign[0]}: CLASS}}"
+    mapping = class_mapping(foreign, predicted) or {foreign[0]: "CLASS"}
+    example = mapping_text({**mapping, **{word: word for word in sorted(set(true) & set(predicted))}})
     return (
         f"truth says {', '.join(foreign)}; the plugin knows only {', '.join(predicted)}: those boxes are "
         "all missed. Say in the configuration what is what (words that are not listed are dropped), "

@@ -97,6 +97,10 @@ class ScoredLogs:
             images = "light" in self.options.slices
             conditions = source.conditions(scorer.record.stamps_ns, images)
         report = LogReport(log=source.name, outputs=outputs, frames=frames, replay=account)
+        copied = [scored.report.log for scored in self._logs if scorer.record.repeats(scored.record)]
+        if copied:
+            text = f"its frames and their scores are those of {copied[0]}: a copy counts twice; name it once"
+            self.warn("copy", text, source.name)
         self._logs.append(_ScoredLog(report, scorer.record, scorer.contents, conditions))
         self._run = self._run or dict(scorer.run.to_metadata() if run is None else run)
         self._run.pop("config", None)

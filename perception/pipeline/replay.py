@@ -207,6 +207,13 @@ class _Replay:
         backend = self._description.get("backend", "")
         return engine.workers or default_workers(self._options.device, engine.threads, backend)
 
+    def _warn_of_idle_faults(self) -> None:
+        sensors = {*self._config.sensors.named, *self._config.sensors.kinds}
+        for fault in parse_plan(self._config.faults, sensors=self._config.sensor_kinds()).faults:
+            if fault.sensor not in sensors:
+                text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"
+                self._tally.warn("idle_fault", text)
+
     def _summary(self, status: RunStatus) -> Summary:
         damage, tally, ledger = tuple(self._damage), self._tally, self._ledger.rows()
         # Damage that cost no message (disorder, unreadable bytes between records) is no loss.
@@ -221,10 +228,7 @@ class _Replay:
                 status = (
                     "failed"  # a caller that reads the outputs must not take an empty set for a complete one
                 )
-        for fault in parse_plan(self._config.faults, sensors=self._config.sensor_kinds()).faults:
-            if getattr(self._config.sensors, fault.sensor) is None:
-                text = f"fault {fault.name} does nothing: no {fault.sensor} is configured"
-                tally.warn("idle_fault", text)
+        self._warn_of_idle_faults()
         if ignored := self._ledger.ignored:
             tally.warn("ignored_elements", _ignored_text(ignored), sum(n for n, _ in ignored.values()))
         if caution := weights_caution(self._log, self._config, self._plugin.manifest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,18 +29,38 @@ class _ScenarioModel(BaseModel):
 class Timing(_ScenarioModel):
     """The times of a sensor's measurements and of the arrival of its messages."""
 
-    rate_hz: Annotated[float, Field(gt=0, le=200)] = 10.0
-    latency_ms: NonNegative = 0.0  # smallest delay from measurement to arrival
-    jitter_ms: NonNegative = 0.0  # mean of an exponentially distributed further delay
+    rate_hz: Annotated[float, Field(gt=0, le=200)]
+    latency_ms: NonNegative  # smallest delay from measurement to arrival
+    jitter_ms: NonNegative  # mean of an exponentially distributed further delay
     clock_offset_ms: Finite = 0.0  # the sensor's clock minus the recorder's: shifts stamps only
 
 
-class Timings(_ScenarioModel):
-    """The timing of the three sensors."""
+USUAL: dict[str, Timing] = {
+    "camera": Timing(rate_hz=10, latency_ms=45, jitter_ms=4),
+    "range": Timing(rate_hz=20, latency_ms=18, jitter_ms=2),
+    "status": Timing(rate_hz=100, latency_ms=3, jitter_ms=0.7),
+}
+"""The timing of each sensor, as far as a scenario says nothing else."""
 
-    camera: Timing = Timing(rate_hz=10, latency_ms=45, jitter_ms=4)
-    range: Timing = Timing(rate_hz=20, latency_ms=18, jitter_ms=2)
-    status: Timing = Timing(rate_hz=100, latency_ms=3, jitter_ms=0.7)
+
+class Timings(_ScenarioModel):
+    """The timing of the three sensors; what is left out of one is as usual for that sensor."""
+
+    camera: Timing = USUAL["camera"]
+    range: Timing = USUAL["range"]
+    status: Timing = USUAL["status"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_usual(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        return {
+            name: {**USUAL[name].model_dump(), **given}
+            if name in USUAL and isinstance(given, Mapping)
+            else given
+            for name, given in data.items()
+        }
 
 
 class Failure(_ScenarioModel):
@@ -47,7 +68,7 @@ class Failure(_ScenarioModel):
 
     silent: no messages. frozen: the last good measurement is repeated with new stamps. dirty: mud on the
     lens, or a covered sector of the scan. biased: wrong exposure, ranges or readings; `amount` 1 is a large
-    bias. reordered: messages overtake each other.
+    bias, and a negative one is the other way. reordered: messages overtake each other.
     """
 
     sensor: Literal["camera", "range", "status"]
@@ -64,6 +85,8 @@ class Failure(_ScenarioModel):
             raise ValueError(
                 f"{self.sensor} cannot be {self.kind}; it can be {', '.join(KINDS[self.sensor])}"
             )
+        if self.amount <= 0 and self.kind != "biased":
+            raise ValueError(f"amount: expected more than 0 of {self.kind}, found {self.amount:g}")
         return self
 
 

@@ -33,6 +33,11 @@ def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
     Also writes the statistics of its outputs on these logs into it, for the monitor.
     """
     if not config.data.calibrate:
+        if config.run.evaluate:  # what runs trainings without a report, as `adapt`, sees to it itself
+            watcher.message(
+                "scores and deviations are as learned, without a calibration, also where the weights that it "
+                "began with had one; name logs that serve nothing else in data.calibrate (--calibrate)"
+            )
         return
     logs = find_logs(config.data.calibrate, "calibrate")
     every = config.data.model_copy(update={"start_s": None, "end_s": None})

@@ -12,6 +12,7 @@ from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError, TrainingError
 from perception.models.checkpoint import read_metadata, weights_in
 from perception.path_guard import marked
+from perception.remote import is_remote, log_path
 from perception.training.config_file import parse_train_config, to_yaml
 from perception.training.loop.process_group import ProcessGroup
 from perception.training.loop.state_file import load_state
@@ -24,6 +25,8 @@ CONFIG, STATE, LAST, BEST, REPORT = (
     "best.safetensors",
     "report.json",
 )
+
+_LOGS = ("train", "validate_", "calibrate")
 
 FILES = (CONFIG, STATE, LAST, BEST, REPORT, "metrics.jsonl", "plots.svg")
 _HEADING = "# The configuration of a training run, with every default: perception train --resume reads it.\n"
@@ -75,10 +78,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     """Return the configuration with the logs, checkpoints and folders it names as absolute paths, so that it
     means the same files from any working directory."""
     data, transfer = config.data, config.transfer
-    logs = {
-        name: tuple(os.path.realpath(path) for path in getattr(data, name))
-        for name in ("train", "validate_", "calibrate")
-    }
+    logs = {name: tuple(map(_absolute_log, getattr(data, name))) for name in _LOGS}
     folders = {
         n: Path(os.path.realpath(p)) for n in ("config", "cache") if (p := getattr(data, n)) is not None
     }
@@ -94,6 +94,11 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
             "run": config.run.model_copy(update={"out": Path(os.path.realpath(config.run.out))}),
         }
     )
+
+
+def _absolute_log(name: str) -> str:
+    """Return the absolute path of a log under its own name, which a link may have, or its URL."""
+    return name if is_remote(path := log_path(name)) else os.path.abspath(path)
 
 
 def _absolute_checkpoint(name: str) -> str:
@@ -118,22 +123,26 @@ def check_same(folder: Path, config: TrainConfig) -> None:
         raise ConfigError(errors, head=f"the configuration differs from that of the run in {folder}")
 
 
-def check_same_samples(folder: Path, trained_on: Sequence[Mapping[str, object]]) -> None:
+def check_same_samples(folder: Path, trained_on: Sequence[Mapping[str, object]]) -> str:
     """Check that a run resumes with the samples that it began with: others would come in another order.
 
     Args:
         folder: Holds the last weights of the run.
         trained_on: Each log with its number of samples, as `Dataset.trained_on` gives them.
 
+    Returns:
+        What to say of logs of which as many samples have another content; empty where there are none.
+
     Raises:
         ConfigError: Logs were added or changed, or are missing; all of them.
         CheckpointError: The last weights cannot be read.
     """
     if not (folder / LAST).is_file():
-        return
+        return ""
+    before = read_metadata(folder / LAST).trained_on
     old, new = (
         Counter({str(source["log"]): int(str(source["samples"])) for source in sources})
-        for sources in (read_metadata(folder / LAST).trained_on, trained_on)
+        for sources in (before, trained_on)
     )
     errors = [
         f"{log}: the run began with {old[log]} of its samples, found {new[log]}"
@@ -143,6 +152,10 @@ def check_same_samples(folder: Path, trained_on: Sequence[Mapping[str, object]])
     if errors:
         head = f"the samples differ from those of the run in {folder}; name the logs that it began with"
         raise ConfigError(errors, head=head)
+    caches = {source.get("cache") for source in before}
+    changed = ", ".join(str(source["log"]) for source in trained_on if source.get("cache") not in caches)
+    text = "the content, or how it is read, is no longer what the run began with: it learns from both"
+    return f"{changed}: {text}" if changed else ""
 
 
 def result_values(config: TrainConfig) -> dict[str, Any]:
@@ -150,6 +163,10 @@ def result_values(config: TrainConfig) -> dict[str, Any]:
     plain = with_absolute_paths(config).model_dump(mode="json", by_alias=True)
     plain["model"] = config.model_shape().to_dict()
     plain["run"] = {"seed": config.run.seed, "precision": config.run.precision}
+    for name in _LOGS:  # under whatever name
+        key = name.removesuffix("_")
+        logs = plain["data"][key]
+        plain["data"][key] = [log if is_remote(log_path(log)) else os.path.realpath(log) for log in logs]
     plain["data"].pop("cache")
     plain["schedule"].pop("save_every")
     plain["schedule"].pop("max_cpu_s")

@@ -59,7 +59,7 @@ class DataConfig(TrainSection):
     validate_: tuple[str, ...] = Field(default=(), alias="validate")
     calibrate: tuple[str, ...] = ()
     config: Path | None = None  # how the logs are read; None: chosen by schema for each log
-    classes: dict[str, str] = Field(default_factory=dict)  # a log's class name -> the model's
+    classes: dict[str, str] = Field(default_factory=dict)  # a log's class name -> the model's; others stay
     # Log name or pattern (`street_*.mcap`) -> classes of which every object has a box. Of its other classes
     # the boxes are learned, and nothing of where there are none. The first that fits counts; by default all.
     complete_classes: dict[str, tuple[str, ...]] = Field(default_factory=dict)

@@ -105,8 +105,8 @@ def train(
         config = fit_to_logs(config, logs, cache_spec(config), seen.message)
         state = open_folder(config, resume, processes)
         training, validation = (splits or labelled_splits)(config, seen, processes)
-        if state is not None:
-            check_same_samples(config.run.out, training.trained_on())
+        if state is not None and (text := check_same_samples(config.run.out, training.trained_on())):
+            seen.message(text)
         trainer = _trainer(config, training, validation, shard, seen, processes, device, stop)
         if state is not None:
             trainer.load_state_dict(state)

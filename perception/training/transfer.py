@@ -14,7 +14,7 @@ from perception.errors import ConfigError
 from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import load_checkpoint, read_metadata
 from perception.models.pretrained import weights_file
-from perception.models.stats import InputStats, channel_names
+from perception.models.stats import ChannelStats, InputStats, channel_names, default_stats
 from perception.training.data.dataset import Dataset
 from perception.training.data.input_stats import measure_stats
 from perception.training.loop.observer import Watcher
@@ -88,9 +88,10 @@ def starting_model(config: TrainConfig, training: Dataset, watcher: Watcher) -> 
     """Return the model before the first step: statistics measured, weights taken over, parts frozen."""
     transfer, shape = config.transfer, config.model_shape()
     start = None if transfer.checkpoint is None else weights_file(transfer.checkpoint)
-    stats = measure_stats(training.some(config.data.stats_samples), shape)
-    if transfer.keep_stats and start is not None:
-        stats = _kept_stats(start, shape, stats)
+    known = None if start is None else _known_stats(start, shape)
+    stats = measure_stats(training.some(config.data.stats_samples), shape, known)
+    if transfer.keep_stats and start is not None and known is not None:
+        stats = _kept_stats(start, shape, stats, known)
     model = FusionModel(shape, seed=config.run.seed, stats=stats, pretrained=transfer.pretrained)
     if start is None:
         watcher.message(
@@ -177,13 +178,48 @@ def train_mode(model: FusionModel) -> None:
             module.train(any(p.requires_grad for p in module.parameters(recurse=False)))
 
 
-def _kept_stats(path: Path, shape: ModelConfig, stats: InputStats) -> InputStats:
-    """Return the statistics of a checkpoint in each group with the same channels, else the measured ones."""
+def _known_stats(path: Path, shape: ModelConfig) -> InputStats:
+    """Return the statistics of a checkpoint for the channels of the same name, which its tensors rest on; of
+    others the defaults. Where returns lie in the picture is in pixels of this model's input."""
+    default, meta = default_stats(shape), read_metadata(path)
+    old = meta.input_stats or default
+    scale = {
+        "u": shape.input_width / meta.config.input_width,
+        "v": shape.input_height / meta.config.input_height,
+    }
+    known: dict[str, dict[str, ChannelStats]] = {}
+    for group, names in channel_names(shape).items():
+        channels = {**getattr(default, group), **getattr(old, group)}
+        scales = scale if group == "returns" and meta.input_stats is not None else {}
+        known[group] = {name: _scaled(channels[name], scales.get(name, 1.0)) for name in names}
+    return InputStats(**known)
+
+
+def _scaled(channel: ChannelStats, factor: float) -> ChannelStats:
+    """Return the statistics of a channel in another unit."""
+    least, most = channel.minimum, channel.maximum
+    return ChannelStats(
+        channel.mean * factor,
+        channel.std * factor,
+        None if least is None else least * factor,
+        None if most is None else most * factor,
+    )
+
+
+def _kept_stats(path: Path, shape: ModelConfig, stats: InputStats, known: InputStats) -> InputStats:
+    """Return the statistics of a checkpoint in each group with the same channels, else the measured ones.
+
+    Args:
+        path: The checkpoint.
+        shape: The model that starts from it.
+        stats: The measured ones.
+        known: Those of the checkpoint, as `_known_stats` returns them.
+    """
     old = read_metadata(path).input_stats
     if old is None:
         return stats
     names = channel_names(shape)
-    kept = {g: getattr(old, g) for g in names if set(getattr(old, g)) == set(names[g])}
+    kept = {g: getattr(known, g) for g in names if set(getattr(old, g)) == set(names[g])}
     return InputStats(**{g: kept.get(g, getattr(stats, g)) for g in names})
 
 

@@ -55,10 +55,22 @@ WORDS = ["Car", "Pedestrian", "vehicle.car", "on: bus", 'Pick "up truck', "human
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1))
 def test_the_text_to_paste_is_the_mapping(words: list[str]) -> None:
-    truth = parse_yaml(mapping_text(words, OURS))
-    assert parse_config({"truth": truth}).truth.classes == class_mapping(words, OURS)
+    mapping = class_mapping(words, OURS)
+    assert parse_config({"truth": parse_yaml(mapping_text(mapping))}).truth.classes == mapping
 
 
 def test_the_example_of_the_hint_is_right() -> None:
     text = foreign_words(OURS, ["Car", "Pedestrian"])
     assert text.endswith("under truth: classes: {Car: vehicle, Pedestrian: person}")
+
+
+@pytest.mark.parametrize(
+    ("words", "mapping"),
+    [
+        (["Car", "person"], "{Car: vehicle, person: person}"),
+        (["moose", "cone"], "{moose: CLASS, cone: cone}"),
+    ],
+)
+def test_the_hint_keeps_the_words_that_are_classes(words: list[str], mapping: str) -> None:
+    """Words that a mapping does not list are dropped."""
+    assert foreign_words(OURS, words).endswith(f"under truth: classes: {mapping}")

@@ -242,6 +242,21 @@ def test_a_guest_metric_that_breaks_is_named_and_the_rest_goes_on(street: Path, 
     assert number(report, "box", "mAP") == 1.0
 
 
+def test_a_copy_of_a_log_under_another_name_is_pointed_out(
+    street: Path, truth: Truth, tmp_path: Path
+) -> None:
+    other, copy = write_scene(tmp_path / "other.mcap", seed=4, duration_s=1.0), tmp_path / "copy.mcap"
+    copy.write_bytes(street.read_bytes())
+    evaluation = Evaluation(EvaluateOptions(rules=RULES))
+    for path in (street, other, copy):
+        with open_log(path) as log:
+            config = complete_config(log).config
+            evaluation.replay(log, config, lambda path=path: Oracle(truth if path != other else Truth(other)))  # type: ignore[misc]
+    (warning,) = [w for w in evaluation.report().warnings if w["code"] == "copy"]
+    assert warning["log"] == str(copy)
+    assert f"those of {street}: a copy counts twice" in warning["text"]
+
+
 def test_words_that_cannot_match_are_pointed_out(street: Path, truth: Truth) -> None:
     evaluation = Evaluation(EvaluateOptions(rules=RULES))
     with open_log(street) as log:

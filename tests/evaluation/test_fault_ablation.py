@@ -24,6 +24,7 @@ from perception.pipeline.faults import fault_names
 from tests.evaluation.oracle import Oracle, Truth
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.pipeline.test_replay import Collected
+from tests.small_logs import SmallLog
 
 RULES = Rules(min_support=5)
 FAULTS = ("camera.loss", "camera.blur", "range.dropout", "status.silence")
@@ -121,3 +122,17 @@ def test_faults_are_chosen_by_name_or_sensor() -> None:
     assert parse_fault_names("all.loss") == ("camera.loss", "range.loss", "status.loss")
     with pytest.raises(ConfigError, match="did you mean"):
         parse_fault_names("camera.blurr")
+
+
+def test_faults_of_a_kind_are_those_of_all_its_sensors_whatever_their_names(tmp_path: Path) -> None:
+    rig = SmallLog().control().image("/a/image", frame="a").image("/b/image", frame="b").status()
+    evaluation, plugin = Evaluation(EvaluateOptions(rules=RULES)), MemoisedPlugin(MemoryPlugin)
+    ablation = FaultAblation(evaluation.rules_of, ("camera.loss", "range.loss", "status.loss"), (1.0,))
+    with open_log(rig.write(tmp_path / "rig.mcap")) as log:
+        config = complete_config(log).config
+        assert config.sensors.camera is None  # they are called a and b
+        evaluation.replay(log, config, lambda: plugin)
+        assert ablation.run(log, config, plugin)
+    plugin.release()
+    found = ablation.report(evaluation.report())
+    assert [curve.fault for curve in found.curves] == ["camera.loss", "status.loss"]

@@ -7,17 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from perception.autoconfig import complete_config
+from perception.autoconfig import Overrides, complete_config
 from perception.evaluation import EvaluateOptions
+from perception.evaluation.comparison.compare_logs import compare_logs
 from perception.evaluation.comparison.comparison_report import CompareReport
 from perception.evaluation.comparison.paired_evaluation import PairedEvaluation, Side
+from perception.evaluation.evaluate_logs import evaluate_logs
 from perception.evaluation.metrics import Rules
 from perception.evaluation.resampling import Resampling
 from perception.logs import Log, open_log
+from perception.models import FusionModel
+from perception.models.checkpoint import Checkpoint, save_checkpoint
 from perception.pipeline import ReplayOptions, Span, replay
+from perception.plugin import Prepared
 from perception.sinks import McapSink
+from perception.types import Control, ControlChannel, Output
 from tests.evaluation.oracle import Oracle, Truth
+from tests.fusion_scenes import SMALL
+from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, write_scene
+from tests.small_logs import SmallLog
 
 OPTIONS = EvaluateOptions(rules=Rules(min_support=5), resampling=Resampling(draws=200))
 
@@ -173,3 +182,46 @@ def test_where_one_fails_the_other_goes_on(drive: Path, truth: Truth) -> None:
     assert warning["text"] == "failing failed in 11 frames, first: RuntimeError: no answer"
     frames = report.b.heads["control"]["control_errors"].frames
     assert (frames["scored"], frames["invalid"]) == (110, 0)
+
+
+class Aside(MemoryPlugin):
+    """Steers by the true 0.1/m in the picture of `b`, and further to the left in others."""
+
+    def _one(self, item: Prepared) -> Output:
+        camera = item.sample.camera.name
+        channels = (ControlChannel("curvature", "1/m", 0.1 if camera == "b" else 0.3, 0.1),)
+        return replace(super()._one(item), control=Control(True, (camera,), channels=channels))
+
+
+def test_both_take_control_from_the_camera_that_is_configured(tmp_path: Path) -> None:
+    rig = SmallLog().control()
+    for name in ("a", "b"):
+        rig.image(f"/{name}/image", frame=name)
+    with open_log(rig.write(tmp_path / "rig.mcap")) as log:
+        config = complete_config(log).config.model_copy(update={"control_camera": "b"})
+        comparison = PairedEvaluation((Side("A", "plugin", Aside), Side("B", "plugin", Aside)), OPTIONS)
+        assert comparison.add(log, config)
+    found = {m.metric: m for m in comparison.report().metrics}["MAE/curvature"]
+    assert found.a == found.b == pytest.approx(0.0, abs=1e-6)
+
+
+def test_each_side_uses_returns_as_far_as_it_does_alone(drive: Path, tmp_path: Path) -> None:
+    """Its weights, or its plugin, say how far, where nobody configured it."""
+    model = FusionModel(SMALL, seed=1)
+    paths = [tmp_path / f"{limit_m}.safetensors" for limit_m in (30, 4)]
+    for path in paths:
+        save_checkpoint(path, model, Checkpoint(config=SMALL, preprocess={"max_range_m": float(path.stem)}))
+    options = EvaluateOptions(overrides=Overrides(engine={"backend": "torch", "precision": "fp32"}))
+    report = compare_logs((str(paths[0]), str(paths[1])), [drive], options=options)
+    found = {m.metric: m for m in report.metrics}["MAE/curvature"]
+    alone = []
+    for path in paths:
+        own = replace(options, overrides=replace(options.overrides, checkpoint=path))
+        metric = evaluate_logs([drive], options=own).heads["control"]["control_errors"]
+        alone.append(metric.values["MAE/curvature"].value)
+    assert [found.a, found.b] == alone
+    assert found.a != found.b
+    for moment in report.apart:  # what replays it replays it as it was
+        for path, command in zip(paths, moment.commands, strict=True):
+            assert f"--checkpoint {path} --backend torch --precision fp32" in command
+    assert report.apart

@@ -9,7 +9,7 @@ import pytest
 
 from perception.errors import ConfigError
 from perception.simulation.random_draws import random_stream
-from perception.simulation.scenario import KINDS, Scenario, load_scenario, parse_scenario
+from perception.simulation.scenario import KINDS, USUAL, Scenario, load_scenario, parse_scenario
 
 
 def test_an_empty_file_is_the_default_scenario(tmp_path: Path) -> None:
@@ -32,6 +32,17 @@ def test_a_file_sets_its_keys_and_keeps_other_defaults(tmp_path: Path) -> None:
     assert scenario.failures[0].kind == "silent"
 
 
+@pytest.mark.parametrize("sensor", USUAL)
+@pytest.mark.parametrize("change", [{"clock_offset_ms": -40}, {"latency_ms": 0}, {"rate_hz": 5}, {}])
+def test_what_is_left_out_of_a_timing_is_as_usual_for_that_sensor(
+    sensor: str, change: dict[str, float]
+) -> None:
+    scenario = parse_scenario({"timing": {sensor: change}})
+    assert scenario.timing.model_dump()[sensor] == {**USUAL[sensor].model_dump(), **change}
+    # A log's record says all that is unlike the default.
+    assert Scenario.model_validate_json(scenario.model_dump_json(exclude_defaults=True)) == scenario
+
+
 @pytest.mark.parametrize(
     ("data", "named"),
     [
@@ -41,6 +52,10 @@ def test_a_file_sets_its_keys_and_keeps_other_defaults(tmp_path: Path) -> None:
         ({"timing": {"camera": {"rate_hz": 0}}}, "timing.camera.rate_hz"),
         ({"failures": [{"sensor": "camera", "kind": "silent", "start_s": 4, "end_s": 2}]}, "failures.0"),
         ({"failures": [{"sensor": "status", "kind": "dirty", "start_s": 1, "end_s": 2}]}, "failures.0"),
+        (
+            {"failures": [{"sensor": "range", "kind": "reordered", "start_s": 1, "end_s": 2, "amount": -1}]},
+            "failures.0",
+        ),
         ([1, 2], "scenario"),
     ],
 )

@@ -12,8 +12,11 @@ import pytest
 import yaml
 from rich.cells import cell_len
 
+from perception.autoconfig import complete_config
 from perception.config import parse_config
-from perception.logs import LogWriter
+from perception.logs import LogWriter, open_log
+from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.types import TruthBox
 from perception_tools.cli import run
 from tests.forked_python import ForkedPython
 from tests.scripted_scene import write_scene
@@ -278,6 +281,48 @@ def test_class_words_come_with_the_mapping_to_paste(
         f"version: 1\ntruth: {{{pasted.replace(chr(10), ' ').replace('classes:', 'classes: {', 1)}}}}}"
     )
     assert report(capsys, path, "--config", str(file))["truth_classes"]["suggested"] == {}
+
+
+def test_a_mapping_to_paste_keeps_the_words_that_are_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = [TruthBox(word, (1.0, 2.0, 30.0, 40.0), 5.0, 1.0, "") for word in ("person", "car", "moose")]
+    log = (
+        SmallLog()
+        .image()
+        .stream(
+            "/truth/detections",
+            SCHEMAS["perception.Detections"],
+            "protobuf",
+            lambda i, stamp: encode_truth(stamp, "camera", boxes),
+        )
+    )
+    found = report(capsys, str(log.write(tmp_path / "words.mcap")))["truth_classes"]
+    assert found["suggested"] == {"person": "person", "car": "vehicle"}
+
+
+def test_a_mapping_that_drops_a_class_is_pointed_out(tmp_path: Path) -> None:
+    """As one does that lists the words alone that the weights do not know."""
+    boxes = [TruthBox(word, (1.0, 2.0, 30.0, 40.0), 5.0, 1.0, "") for word in ("person", "car", "moose")]
+    log = (
+        SmallLog()
+        .image()
+        .stream(
+            "/truth/detections",
+            SCHEMAS["perception.Detections"],
+            "protobuf",
+            lambda i, stamp: encode_truth(stamp, "camera", boxes),
+        )
+    )
+    with open_log(log.write(tmp_path / "words.mcap")) as opened:
+        config = complete_config(opened).config
+        warned = []
+        for mapping in ({"car": "vehicle"}, {"car": "vehicle", "person": "person"}, {"car": "person"}, {}):
+            truth = config.truth.model_copy(update={"classes": mapping})
+            warned.append(complete_config(opened, config.model_copy(update={"truth": truth})).warnings)
+    (text,) = [text for text in warned[0] if "truth.classes" in text]
+    assert text.endswith("counts as wrong; add person: person")
+    assert not [text for texts in warned[1:] for text in texts if "truth.classes" in text]
 
 
 def test_without_a_choice_every_topic_is_named_all_the_same(

@@ -406,6 +406,19 @@ def test_a_run_goes_on_by_the_files_that_it_names_however_they_are_spelled(
     assert train(other, resume=True).steps == 4
 
 
+def test_resuming_with_a_log_of_other_content_is_told(cache_root: Path, tmp_path: Path) -> None:
+    """As with labels that were put right meanwhile: its name and the number of its samples are the same."""
+    log = write_scene(tmp_path / "drive.mcap", seed=3, duration_s=1.0, image_size=(64, 32))
+    config = small_config(log, cache_root, tmp_path / "run")
+    told = []
+    for seed, resume in ((3, False), (3, True), (4, True)):
+        write_scene(log, seed=seed, duration_s=1.0, image_size=(64, 32))
+        seen = Seen()
+        train(config, resume, watcher=seen, stop=stop_after(1))
+        told.append([text for text in seen.texts if text.startswith("drive.mcap: the content")])
+    assert [len(texts) for texts in told] == [0, 0, 1]
+
+
 def test_the_last_part_of_each_log_is_held_out_by_time(
     street: Path, cache_root: Path, tmp_path: Path
 ) -> None:
@@ -516,6 +529,19 @@ def test_resuming_what_is_not_there_is_answered(street: Path, cache_root: Path, 
 def test_the_run_stops_early_when_scores_do_not_rise(street: Path, cache_root: Path, tmp_path: Path) -> None:
     schedule = {"steps": 40, "validate_every": 1, "early_stop": {"patience": 2, "least": 1.0}}
     assert train(small_config(street, cache_root, tmp_path / "run", schedule=schedule)).steps == 3
+
+
+@pytest.mark.parametrize(("rise", "steps"), [(0.006, 7), (0.004, 3)])
+def test_a_run_goes_on_while_scores_rise_enough_over_its_patience(
+    rise: float, steps: int, street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each validation gains less than `least`; two of them together gain 0.012, or 0.008."""
+    scores = iter(0.5 + rise * k for k in range(99))
+    monkeypatch.setattr("perception.training.loop.trainer.validate", lambda *_, **__: {"joint": next(scores)})
+    schedule = {"steps": 7, "validate_every": 1, "early_stop": {"patience": 2, "least": 0.01}}
+    config = small_config(street, cache_root, tmp_path / "run", schedule=schedule)
+    finished = train(config)
+    assert (finished.steps, finished.best_step) == (steps, steps)
 
 
 def test_without_truth_to_validate_on_the_latest_weights_are_kept(
@@ -629,6 +655,7 @@ def test_the_final_report_is_an_evaluation(street: Path, cache_root: Path, tmp_p
     finished = train(config, watcher=seen)
     others = ", ".join(label for label in config.model_shape().classes if label != "vehicle")
     assert sum(f"{street.name} does not label every {others}" in text for text in seen.texts) == 1
+    assert sum("without a calibration" in text for text in seen.texts) == 1  # no log is named for it
     report = json.loads((config.run.out / "report.json").read_text())
     assert report["schema"] == "perception.evaluate/1"
     assert report["logs"][0]["frames"] == 30

@@ -5,18 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from perception.errors import ConfigError
 from perception.models import FusionModel
 from perception.models.checkpoint import save_checkpoint
+from perception.models.preprocess import InputSpec
 from perception.models.stats import default_stats
+from perception.training import Silent
+from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.dataset import Dataset
+from perception.training.data.input_stats import measure_stats
+from perception.training.data.sample_cache import CachedLog, cached_log
 from perception.training.loop.optimiser import make_optimiser
 from perception.training.train_config import OptimiserConfig
-from perception.training.transfer import freeze, take_over, train_mode
+from perception.training.transfer import freeze, starting_model, take_over, train_mode
 from perception.types import Quantity
 from tests.fusion_scenes import SECOND, SMALL, lively_model, scene
+from tests.scripted_scene import write_scene
+from tests.training.conftest import SHAPE, small_config
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +46,31 @@ def test_the_same_model_is_taken_over_whole_but_for_statistics_and_calibration(w
     assert torch.equal(
         model.decoder.calibration.score_scale, torch.ones_like(model.decoder.calibration.score_scale)
     )
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("share", [1, 2])
+def test_what_the_logs_do_not_have_is_as_the_weights_know_it(
+    keep: bool, share: int, recipe: CacheSpec, cached: CachedLog, tmp_path: Path
+) -> None:
+    """Weights that learn from pictures alone read returns, and say distances and control, as before."""
+    old = FusionModel(SHAPE, seed=1, stats=measure_stats(Dataset([cached], [np.arange(len(cached))]), SHAPE))
+    save_checkpoint(tmp_path / "old.safetensors", old)
+    pictures = write_scene(tmp_path / "pictures.mcap", duration_s=0.5, scan=False, truth=False)
+    shape = replace(SHAPE, input_height=SHAPE.input_height // share, input_width=SHAPE.input_width // share)
+    spec = replace(recipe, model=shape, spec=InputSpec.of(shape, {}))
+    seen = cached_log(pictures, spec, tmp_path)
+    transfer = {"checkpoint": str(tmp_path / "old.safetensors"), "keep_stats": keep}
+    config = small_config(pictures, tmp_path, tmp_path / "run", model=shape.to_dict(), transfer=transfer)
+    model = starting_model(config, Dataset([seen], [np.arange(len(seen))]), Silent())
+    found, before = model.normaliser.get(), old.normaliser.get()
+    for group in ("control", "log_distance"):
+        assert getattr(found, group) == getattr(before, group)
+    for name, channel in before.returns.items():
+        factor = share if name in ("u", "v") else 1  # pixels of the input
+        assert found.returns[name].mean * factor == pytest.approx(channel.mean), name
+        assert found.returns[name].std * factor == pytest.approx(channel.std), name
+    assert (found.image == before.image) is keep
 
 
 def test_classes_are_matched_by_name(weights: Path) -> None:

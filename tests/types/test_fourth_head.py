@@ -25,10 +25,12 @@ from perception.errors import ConfigError
 from perception.evaluation.metrics import Rules, Suite
 from perception.logs import open_log
 from perception.models import FusionModel, ModelConfig
-from perception.models.checkpoint import read_metadata, save_checkpoint
+from perception.models.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from perception.models.tensors import Predictions
 from perception.sinks.output_log import read_outputs
-from perception.training.config_file import parse_train_config
+from perception.training.ablation.dense_scores import dense_scores
+from perception.training.config_file import load_train_config, parse_train_config
+from perception.training.data.splits import open_validation
 from perception.training.training_run import train
 from perception.types import HEADS, Control, Output, Tick, TruthFrame, heads, invalid_output, register_head
 from perception_tools.cli import run as run_command
@@ -113,6 +115,12 @@ def run(log: Path, config: Path) -> Path:
         },
     }
     return train(parse_train_config(data)).folder
+
+
+def test_a_study_scores_the_others_beside_it(run: Path) -> None:
+    resolved = load_train_config(run / "train.yaml")
+    model, _ = load_checkpoint(run / "best.safetensors")
+    assert set(dense_scores(model, open_validation(resolved), resolved)) == {"loss/control"}
 
 
 def test_training_teaches_it_beside_the_others(run: Path) -> None:

@@ -110,12 +110,12 @@ def _batches(meta: Checkpoint, path: Path, batch: int, count: int, whole: bool) 
     from perception.models.preprocess import InputSpec, prepare_inputs
     from perception.models.tensors import Inputs
     from perception.pipeline.log_source import LogSource
-    from perception.plugin import Context
 
     with open_log(path) as log:
         config = complete_config(log).config
-        limits = [section.max_range_m for section in config.sensors.ranges.values()]
-        spec = InputSpec.of(meta.config, meta.preprocess, max(limits, default=Context().max_range_m))
+        spec = InputSpec.of(
+            meta.config, meta.preprocess
+        )  # returns as far as a replay of these weights uses them
         survey = log.survey.topics.get(getattr(config.sensors, config.reference).topic)
         ticks = survey.count if survey is not None else None
         step = max(1, -(-ticks // count)) if whole and ticks else 5

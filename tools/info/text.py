@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from perception.autoconfig.alignment_advice import problem_texts
-from perception.autoconfig.class_words import class_mapping
 from perception.config import to_yaml
 from perception.errors import ConfigError
 from perception.remote import RemotePath
@@ -210,7 +209,7 @@ def _show_classes(console: Console, words: ClassWords) -> None:
     console.print(Text("Classes of the truth", style="bold"))
     counted = ", ".join(f"{word} {count:,}" for word, count in words.counts.items())
     console.print(_item(f"{counted}; the weights know {', '.join(words.classes) or 'none that can be read'}"))
-    mapping = class_mapping(words.unknown, words.classes)
+    mapping = words.suggested
     left = [word for word in words.unknown if word not in mapping]
     if mapping:
         console.print(_item("to paste under truth (words that are not listed are dropped):"))

@@ -113,7 +113,7 @@ class FaultAblation:
         began, asked, recalled = time.monotonic(), plugin.asked, plugin.recalled
         try:
             for name in self.faults:
-                if getattr(config.sensors, name.partition(".")[0]) is None:
+                if name.partition(".")[0] not in config.sensors.kinds:
                     continue
                 for severity in self.severities:
                     told(f"{name}={severity:g}")

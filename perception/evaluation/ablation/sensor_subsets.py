@@ -14,7 +14,8 @@ from itertools import combinations
 from perception.evaluation.metrics import Suite
 from perception.plugin import Context, Plugin, Prepared, StepsSubsets
 from perception.sinks import OutputSink, RunInfo
-from perception.types import SENSORS, Output, Reset, Sample, Tick, TruthFrame, camera_views, invalid_output
+from perception.types import SENSORS, Output, Reset, Sample, Tick, TruthFrame, invalid_output
+from perception.types.views import joined_output, output_views
 
 Subset = tuple[str, ...]
 
@@ -136,11 +137,18 @@ class SubsetSink(OutputSink):
     Args:
         plugin: The source of the outputs.
         suites: Makes one for each subset, or gives those of an earlier log; called when the run opens.
+        control_camera: The camera that gives control, of several; None: the reference camera.
     """
 
-    def __init__(self, plugin: SubsetsPlugin, suites: Callable[[RunInfo, Subset], Suite]) -> None:
+    def __init__(
+        self,
+        plugin: SubsetsPlugin,
+        suites: Callable[[RunInfo, Subset], Suite],
+        control_camera: str | None = None,
+    ) -> None:
         self._plugin = plugin
         self._make = suites
+        self._control_camera = control_camera
         self._suites: dict[Subset, Suite] = {}
 
     def open(self, run: RunInfo) -> None:
@@ -153,9 +161,9 @@ class SubsetSink(OutputSink):
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        for view in camera_views(sample, output, truth):
-            known = view.truth if view.truth is not None else TruthFrame(output.tick.stamp_ns)
-            whole = view.camera == sample.camera.name  # control is scored once for a tick
-            for index, (subset, other) in enumerate(self._plugin.take(output.tick, view.camera).items()):
-                alone = other if whole else Output(other.tick, other.detections, None)
-                self._suites[subset].update(alone if index else view.output, known)
+        rows = {camera: self._plugin.take(output.tick, camera) for camera in sample.cameras}
+        for index, (subset, suite) in enumerate(self._suites.items()):
+            of_subset = {camera: outputs[subset] for camera, outputs in rows.items()}
+            joined = joined_output(sample, of_subset, self._control_camera) if index else output
+            for _, own, known in output_views(sample, joined, truth):
+                suite.update(own, known if known is not None else TruthFrame(output.tick.stamp_ns))

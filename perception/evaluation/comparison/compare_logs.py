@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from perception.autoconfig import GivenConfig, Overrides, complete_config
+from perception.autoconfig import ConfigChoice, GivenConfig, Overrides, complete_config
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import ConfigError
@@ -64,15 +63,14 @@ def compare_logs(
                 a, b = (_side(name, files, choice.config) for name, files in zip(names, outputs, strict=True))
                 commands.sides = a, b
                 comparison = PairedEvaluation((a, b), options, commands)
+            config, configs = _configs(log, base, source, options, (a, b), choice)
             for text in choice.warnings:
                 comparison.warn("config", text, log)
-            span = options.span(partial(sensor_start_ns, log, choice.config))
+            span = options.span(partial(sensor_start_ns, log, config))
             observer = stack.enter_context(watch(log, span))
-            first, second = (
-                stack.enter_context(open_log(files[index])) if files else None for files in outputs
-            )
+            first, second = (stack.enter_context(open_log(f[index])) if f else None for f in outputs)
             commands.note((first, second), log, choice.config)
-            if not comparison.add(log, choice.config, (first, second), observer, span):
+            if not comparison.add(log, config, (first, second), observer, span, configs):
                 break
     assert comparison is not None
     return comparison.report(largest)
@@ -117,7 +115,8 @@ def _side(name: str, outputs: tuple[Path, ...], config: Config) -> Side:
     load = partial(load_plugin, plugin)
     load()  # an unknown name is an error before anything runs
     kind: Literal["checkpoint", "plugin"] = "checkpoint" if weights else "plugin"
-    return Side(name, kind, load, Path(weights) if weights else None, plugin == config.plugin.name)
+    configured = plugin == config.plugin.name
+    return Side(name, kind, load, Path(weights) if weights else None, configured, plugin=plugin)
 
 
 class _SideCommands:
@@ -142,11 +141,37 @@ class _SideCommands:
 
     def __call__(self, moment: Moment, number: int) -> str:
         """Return the command for a moment of side A (0) or B (1)."""
-        side, made = self.sides[number], self._overrides
-        if side.kind != "stored":
-            prefix, colon, _ = side.name.partition(":")
-            plugin = side.name if side.kind == "plugin" else prefix if colon else None
-            options = made.options if side.configured else {}
-            made = replace(made, plugin=plugin, checkpoint=side.checkpoint, options=options)
+        side = self.sides[number]
+        made = Overrides() if side.load is None else side.overrides(self._overrides)
         words = replay_words(self._source, made) + self._stored.get((number, moment.log), [])
         return replay_command(moment, words)
+
+
+def _configs(
+    log: Log,
+    base: Config | None,
+    source: Path | None,
+    options: EvaluateOptions,
+    sides: tuple[Side, Side],
+    choice: ConfigChoice,
+) -> tuple[Config, tuple[Config, Config]]:
+    """Return the configuration by which the log is read, and those that the sides have alone: how far returns
+    are used may depend on a side, and how many sensors.
+
+    Args:
+        log: The log, open.
+        base, source: The user's configuration and its file.
+        options: What replaces its values for both sides.
+        sides: A and B.
+        choice: The complete configuration without what is a side's own.
+    """
+
+    def own(side: Side) -> Config:
+        overrides = side.overrides(options.overrides)
+        if side.load is None or overrides == options.overrides:
+            return choice.config
+        return complete_config(log, base, overrides, source).config
+
+    configs = own(sides[0]), own(sides[1])
+    widest = max(configs, key=lambda config: len(config.sensors.named))
+    return widest.model_copy(update={"plugin": choice.config.plugin}), configs

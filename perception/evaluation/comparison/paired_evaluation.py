@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from perception.autoconfig import Overrides
 from perception.config import Config
 from perception.evaluation.comparison.compared_values import compared, joint_parts
 from perception.evaluation.comparison.comparison_report import CompareReport, SideReport
@@ -41,6 +42,7 @@ class Side:
         checkpoint: Its weights; None: as configured.
         configured: Whether it is the plugin that the configuration names, with its options.
         precision: The numbers it computes in; None: as configured.
+        plugin: The name of the plugin; empty: the configured one.
     """
 
     name: str
@@ -49,6 +51,16 @@ class Side:
     checkpoint: Path | None = None
     configured: bool = True
     precision: str | None = None
+    plugin: str = ""
+
+    def overrides(self, given: Overrides) -> Overrides:
+        """Return what replaces the values of a configuration where this side runs alone.
+
+        Args:
+            given: What replaces them for both sides.
+        """
+        own = given if self.configured else replace(given, plugin=self.plugin, checkpoint=None, options={})
+        return own if self.checkpoint is None else replace(own, checkpoint=self.checkpoint)
 
 
 class PairedEvaluation:
@@ -85,15 +97,17 @@ class PairedEvaluation:
         stored: tuple[Log | None, Log | None] = (None, None),
         observer: Observer | None = None,
         span: Span = WHOLE,
+        configs: tuple[Config, Config] | None = None,
     ) -> bool:
         """Evaluate both sides on one log. Return False if it was interrupted.
 
         Args:
             log: The log, open; it is read once.
-            config: A complete configuration.
+            config: A complete configuration, by which it is read.
             stored: The stored outputs of a side of that kind.
             observer: Watches the replay.
             span: The part of the log.
+            configs: The configuration that each side has where it runs alone; None: that with its plugin.
 
         Raises:
             PerceptionError: A plugin cannot be opened, or a stored log holds no outputs.
@@ -101,23 +115,33 @@ class PairedEvaluation:
         live = [number for number, side in enumerate(self.sides) if side.load is not None]
         status: RunStatus = "clean"
         if len(live) == 2:
-            status = self._replay_both(log, config, observer, span)
+            status = self._replay_both(log, config, observer, span, configs)
         elif live:
-            status = self._replay_one(live[0], log, config, observer, span)
+            one = live[0]
+            own = self.sides[one].overrides(Overrides()).apply(config) if configs is None else configs[one]
+            status = self._replay_one(one, log, own, observer, span)
         for number, outputs in enumerate(stored):
             if outputs is not None:
                 self.evaluations[number].score(outputs, log, config, span)
         self._logs.append(named_log(log.path))
         return status != "interrupted"
 
-    def _replay_both(self, log: Log, config: Config, observer: Observer | None, span: Span) -> RunStatus:
+    def _replay_both(
+        self,
+        log: Log,
+        config: Config,
+        observer: Observer | None,
+        span: Span,
+        configs: tuple[Config, Config] | None,
+    ) -> RunStatus:
         a, b = self.sides
         assert a.load is not None
         assert b.load is not None
         checkpoints, configured = (a.checkpoint, b.checkpoint), (a.configured, b.configured)
-        pair = PairPlugin(a.load(), b.load(), checkpoints, configured, (a.precision, b.precision))
+        limits_m = (None, None) if configs is None else (_limit_m(configs[0]), _limit_m(configs[1]))
+        pair = PairPlugin(a.load(), b.load(), checkpoints, configured, (a.precision, b.precision), limits_m)
         scorers = [evaluation.sink(source_of(log, config)) for evaluation in self.evaluations]
-        sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1])]
+        sinks: list[Sink] = [scorers[0], PairSink(pair, scorers[1], config.control_camera)]
         given = self.options.replay
         options = replace(given, observer=observer or given.observer, span=span)
         summary = replay(log, config, pair, sinks, options)
@@ -138,12 +162,6 @@ class PairedEvaluation:
     ) -> RunStatus:
         side = self.sides[number]
         assert side.load is not None
-        if not side.configured:
-            plugin = config.plugin.model_copy(update={"checkpoint": None, "options": {}})
-            config = config.model_copy(update={"plugin": plugin})
-        if side.checkpoint is not None:
-            plugin = config.plugin.model_copy(update={"checkpoint": side.checkpoint})
-            config = config.model_copy(update={"plugin": plugin})
         summary = self.evaluations[number].replay(log, config, side.load, observer=observer, span=span)
         self._add_status(summary.status)
         return summary.status
@@ -207,3 +225,8 @@ class PairedEvaluation:
             run=report.run,
             heads={head: metrics for head, metrics in report.heads.items() if head != "timing"},
         )
+
+
+def _limit_m(config: Config) -> float | None:
+    """Return how far a plugin of this configuration uses returns; None: it has no range sensor."""
+    return max((section.max_range_m for section in config.sensors.ranges.values()), default=None)

@@ -33,6 +33,7 @@ class PairPlugin(Plugin):
         configured: Whether each is the plugin that the configuration names: another one gets neither its
             options nor its checkpoint.
         precisions: The numbers each computes in; None: as configured.
+        limits_m: How far each uses returns; None: as configured.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class PairPlugin(Plugin):
         checkpoints: tuple[Path | None, Path | None] = (None, None),
         configured: tuple[bool, bool] = (True, True),
         precisions: tuple[str | None, str | None] = (None, None),
+        limits_m: tuple[float | None, float | None] = (None, None),
     ) -> None:
         self.first, self.second = first, second
-        self._settings = list(zip(checkpoints, configured, precisions, strict=True))
+        self._settings = list(zip(checkpoints, configured, precisions, limits_m, strict=True))
         first_manifest, second_manifest = first.manifest, second.manifest
         prerolls = (first_manifest.preroll_s, second_manifest.preroll_s)
         self.manifest = replace(
@@ -64,9 +66,10 @@ class PairPlugin(Plugin):
 
     def open(self, context: Context) -> None:
         for plugin, settings in zip((self.first, self.second), self._settings, strict=True):
-            checkpoint, configured, precision = settings
+            checkpoint, configured, precision, limit_m = settings
             own = context if configured else replace(context, checkpoint=None, options={})
             own = own if checkpoint is None else replace(own, checkpoint=checkpoint)
+            own = own if limit_m is None else replace(own, max_range_m=limit_m)
             plugin.open(own if precision is None else replace(own, precision=precision))
 
     def prepare(self, sample: Sample) -> Prepared:
@@ -91,8 +94,13 @@ class PairPlugin(Plugin):
             self._waiting[item.sample.tick, item.sample.camera.name] = output
         return outputs
 
-    def take(self, sample: Sample) -> Output:
-        """Remove and return the second plugin's output of a sample; drop those of earlier ones."""
+    def take(self, sample: Sample, control: str | None = None) -> Output:
+        """Remove and return the second plugin's output of a sample; drop those of earlier ones.
+
+        Args:
+            sample: Of the tick.
+            control: The camera that gives control, of several; None: the reference camera.
+        """
         tick = sample.tick
         not_asked = invalid_output(tick, self.second.manifest.heads, "it was not asked")
         outputs = {name: self._waiting.get((tick, name), not_asked) for name in sample.cameras}
@@ -100,7 +108,7 @@ class PairPlugin(Plugin):
         last = max((place for place, key in enumerate(keys) if key[0] == tick), default=-1)
         for key in keys[: last + 1]:
             del self._waiting[key]
-        return joined_output(sample, outputs)
+        return joined_output(sample, outputs, control)
 
     def reset(self, reason: Reset) -> None:
         self.first.reset(reason)
@@ -148,11 +156,13 @@ class PairSink:
     Args:
         plugin: The source of the outputs.
         sink: The sink that receives them.
+        control_camera: The camera that gives control, of several; None: the reference camera.
     """
 
-    def __init__(self, plugin: PairPlugin, sink: Sink) -> None:
+    def __init__(self, plugin: PairPlugin, sink: Sink, control_camera: str | None = None) -> None:
         self._plugin = plugin
         self._sink = sink
+        self._control_camera = control_camera
 
     def open(self, run: RunInfo) -> None:
         second = self._plugin.second
@@ -178,7 +188,7 @@ class PairSink:
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        self._sink.write(sample, self._plugin.take(sample), truth)
+        self._sink.write(sample, self._plugin.take(sample, self._control_camera), truth)
 
     def close(self) -> None:
         self._sink.close()

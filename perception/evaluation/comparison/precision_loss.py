@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from perception.autoconfig import complete_config
+from perception.autoconfig import Overrides, complete_config
 from perception.evaluation.ablation.sensor_subsets import SUBSETS, Subset, SubsetsPlugin, subset_name
 from perception.evaluation.comparison.paired_evaluation import PairedEvaluation, Side
 from perception.evaluation.evaluate_options import EvaluateOptions
@@ -84,11 +84,10 @@ def _paired(
     pair, seen = PairedEvaluation((first, second), options), False
     for path in logs:
         with open_log(path) as log:
-            config = complete_config(log).config
+            config = complete_config(log, overrides=Overrides("fusion", weights)).config
             if not set(subset) <= set(config.sensors.kinds):
                 continue
             engine = config.engine.model_copy(update={"backend": "openvino"})
-            plugin = config.plugin.model_copy(update={"name": "fusion", "options": {}})
-            pair.add(log, config.model_copy(update={"engine": engine, "plugin": plugin}))
+            pair.add(log, config.model_copy(update={"engine": engine}))
             seen = True
     return pair if seen else None

@@ -13,6 +13,14 @@ _ORDER = ("<", "<=", ">", ">=")
 _ARITHMETIC = ("+", "-", "*", "/", "neg", "abs")
 _SQL = {"neg": "(-{0})", "abs": "abs({0})", "known": "({0} is not null)", "not": "(not {0})"}
 
+_JOINED = {"flag": "bool_and", "text": "max"}
+"""What makes one value of several rows of a tick: of texts any that says something."""
+_OF_TRUTH = {
+    "truth": "head = 'detections' and truth",
+    "matches": "head = 'detections' and truth and valid is not null",
+}
+"""Tables without rows where truth is not known, and the rows of `heads` that say that it is."""
+
 
 def condition_sql(node: Node, values: Mapping[str, TableValue]) -> str:
     """Return the SQL of a condition over the columns `v0`, `v1`, ... of the values in their order.
@@ -86,8 +94,8 @@ def query_sql(values: Mapping[str, TableValue], condition: str, source: Callable
             columns.append(f"{_number(value, f'i.{value.column}')} as v{place}")
         else:
             joins.append(f"left join ({_of_tick(value, source)}) j{place} using (recording, tick)")
-            empty = f"coalesce(j{place}.v, 0)" if value.column == "count" else f"j{place}.v"
-            columns.append(f"{empty} as v{place}")
+            none_said = value.column == "count" and value.table not in _OF_TRUTH
+            columns.append(f"coalesce(j{place}.v, 0) as v{place}" if none_said else f"j{place}.v as v{place}")
     if items is not None:
         joins.append(f"join {source(items)} i using (recording, tick)")
     chosen = "".join(f", {column}" for column in columns)
@@ -104,13 +112,21 @@ def query_sql(values: Mapping[str, TableValue], condition: str, source: Callable
 
 
 def _of_tick(value: TableValue, source: Callable[[str], str]) -> str:
-    """Return the query of one value by recording and tick."""
+    """Return the query of one value by recording and tick.
+
+    Detections have a head for each camera: they are valid where those of all cameras are. A count of truth
+    has a row where truth is known.
+    """
     where = " and ".join(f"{column} = {text_sql(text)}" for column, text in value.where)
     column = {"count": "count(*)", "sum": "sum(ms)"}.get(value.column)
     if column is None:
-        column = f"any_value({_number(value, value.column)})"
+        column = f"{_JOINED.get(value.kind, 'any_value')}({_number(value, value.column)})"
     condition = f" where {where}" if where else ""
     rows = f"{source(value.table)}{condition}"
+    if value.column == "count" and value.table in _OF_TRUTH:
+        known = f"select distinct recording, tick from {source('heads')} where {_OF_TRUTH[value.table]}"
+        rows = f"({known}) left join (select recording, tick, 1 as row from {rows}) using (recording, tick)"
+        column = "count(row)"
     return f"select recording, tick, {column} as v from {rows} group by recording, tick"
 
 

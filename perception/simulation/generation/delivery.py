@@ -27,6 +27,11 @@ class Measurement:
     faults: tuple[Failure, ...]
     silent: bool
 
+    @property
+    def frozen(self) -> bool:
+        """Return whether what was sent before is repeated."""
+        return self.measured_s < self.moment_s
+
     def fault(self, kind: str) -> float:
         """Return the amount of a kind of fault; 0: it is not in effect."""
         return max((f.amount for f in self.faults if f.kind == kind), default=0.0)

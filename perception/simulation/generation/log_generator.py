@@ -148,9 +148,8 @@ def _camera_records(
             camera.update()
             geoms, _ = camera.identify()
             boxes = truth_boxes(world, camera.camera_from_world, geoms)
-            frozen = shot.measured_s < shot.moment_s
             if not shot.silent:
-                if not frozen or not jpeg:
+                if not shot.frozen or not jpeg:
                     rates = _turn_rates(drive, shot.moment_s)
                     faults = (1.6 * shot.fault("biased"), min(1.0, shot.fault("dirty")))
                     jpeg = encode_jpeg(optics.expose(*camera.draw(), rates, *faults))
@@ -165,21 +164,24 @@ def _camera_records(
 
 
 def _scan_records(world: World, drive: Drive, plan: list[Measurement]) -> Iterator[Record]:
-    lidar = Lidar(world)
+    lidar, sent = Lidar(world), None
     for shot in plan:
         pose_world(world, drive, shot.measured_s)
+        # Noise is drawn for every scan, so that a fault changes nothing of the scans after it.
         scan = lidar.scan(0.6 * shot.fault("biased"), 0.35 * shot.fault("dirty"))
         if not shot.silent:
-            payload = wire.scan_message(shot.stamp_ns, *scan)
+            sent = sent if shot.frozen and sent is not None else scan
+            payload = wire.scan_message(shot.stamp_ns, *sent)
             yield shot.log_time_ns, 3, SCAN, wire.SCAN_SCHEMA, payload
 
 
 def _status_records(drive: Drive, plan: list[Measurement]) -> Iterator[Record]:
-    sensor = StatusSensor(drive)
+    sensor, sent = StatusSensor(drive), None
     for shot in plan:
         values = sensor.read(shot.measured_s, shot.fault("biased"))
         if not shot.silent:
-            payload = encode_status(shot.stamp_ns, values)
+            sent = sent if shot.frozen and sent is not None else values
+            payload = encode_status(shot.stamp_ns, sent)
             yield shot.log_time_ns, 4, STATUS, SCHEMAS["perception.Status"], payload
 
 

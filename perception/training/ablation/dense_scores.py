@@ -106,13 +106,13 @@ def weighted_median(values: Float32, weights: Float32) -> float:
 
 
 def _losses(loss_step: LossStep, outputs: DenseOutputs, true: Targets) -> dict[str, tuple[float, float]]:
-    """Return head -> sum and count of its loss in a batch."""
+    """Return head -> sum and count of its loss in a batch; without those of further heads."""
     losses = loss_step.head_losses(outputs, true, torch.ones_like)
     boxes, measured, known = (
         float(n) for n in (true.objects, true.distance_weight.sum(), true.control_known.sum())
     )
     counts = {"class": boxes, "box": boxes, "distance": measured, "control": known}
-    return {head: (float(loss), counts[head]) for head, loss in losses.items()}
+    return {head: (float(losses[head]), count) for head, count in counts.items()}
 
 
 def _cells(outputs: DenseOutputs, true: Targets) -> tuple[Float32, ...]:

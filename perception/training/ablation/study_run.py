@@ -22,10 +22,13 @@ from perception.training.ablation.study_plan import SECTIONS, StudyOptions, Stud
 from perception.training.ablation.study_plots import draw_study
 from perception.training.ablation.study_report import SCHEMA, RunResult, report
 from perception.training.ablation.study_text import markdown
-from perception.training.data.splits import open_validation, validation_logs
+from perception.training.data.fit_to_logs import fit_to_logs
+from perception.training.data.sample_cache import find_logs
+from perception.training.data.splits import cache_spec, open_splits, open_validation, validation_logs
 from perception.training.loop.journal import read_journal
 from perception.training.loop.loss_step import check_losses
 from perception.training.loop.observer import Silent, StepReport, Watcher
+from perception.training.loop.process_group import ProcessGroup
 from perception.training.run_folder import LAST, STATE, check_same
 from perception.training.train_config import TrainConfig
 from perception.training.training_run import train
@@ -88,38 +91,73 @@ def study(
                 "not learned from"
             ]
         )
+    config = _fitted(config, seen)
     runs = runs_of(config, options)
     for run in runs:
         check_losses(run.config)
     results: list[RunResult] = []
     once = _Once(seen)
+    sources = _sources(config, once)
     reason = "done"
     for number, run in enumerate(runs, 1):
-        kept = _kept(run)
+        kept = _kept(run, sources)
         if kept is None and reason == "done":
             seen.message(f"run {number} of {len(runs)}: {run.name}, seed {run.seed}")
-            kept = _make(run, options, once, stop)
+            kept = _make(run, options, sources, once, stop)
             reason = "done" if kept is not None else "interrupted"
         if kept is not None:
             results.append(kept)
     return Studied(reason, options.out, _write(config, options, runs, results))
 
 
-def _kept(run: StudyRun) -> RunResult | None:
-    """Return the result of a run that was finished before."""
+def _fitted(config: TrainConfig, watcher: Watcher) -> TrainConfig:
+    """Return the configuration with the model's input fitted to the logs, as each of its runs would do; the
+    number of steps is that of the study."""
+    schedule = config.schedule.model_copy(update={"passes": None})
+    config = config.model_copy(update={"schedule": schedule})
+    logs = find_logs(config.data.train, "train") if config.data.fit_input else []
+    return fit_to_logs(config, logs, cache_spec(config), watcher.message)
+
+
+def _sources(config: TrainConfig, watcher: Watcher) -> dict[str, Any]:
+    """Return the logs that are learned from and scored on, each with its cache and number of samples."""
+    training, validation = open_splits(config, watcher, ProcessGroup())
+    assert validation is not None  # the study was refused without logs to score on
+    return {"learned_from": training.trained_on(), "scored_on": validation.trained_on()}
+
+
+def _kept(run: StudyRun, sources: Mapping[str, Any]) -> RunResult | None:
+    """Return the result of a run that was finished before.
+
+    Args:
+        run: The run.
+        sources: The logs that runs learn from and are scored on now.
+
+    Raises:
+        ConfigError: It had another configuration, or others of these logs: its scores compare with no others.
+    """
     path = run.folder / RESULT
     if not path.is_file():
         return None
     check_same(run.folder, run.config)
     try:
         plain = json.loads(path.read_text())
-        return RunResult(run.name, run.seed, run.heads, gradients=tuple(read_course(run.folder)), **plain)
-    except (ValueError, TypeError):
+        before = plain.pop("sources")
+        result = RunResult(run.name, run.seed, run.heads, gradients=tuple(read_course(run.folder)), **plain)
+    except (ValueError, TypeError, KeyError):
         return None  # cut short: the run is done by its state, and is scored again
+    if before != sources:
+        error = "the logs, or how they are read, are no longer those of its results; name another folder"
+        raise ConfigError([error], head=f"the study in {run.folder.parents[1]} cannot go on")
+    return result
 
 
 def _make(
-    run: StudyRun, options: StudyOptions, watcher: Watcher, stop: Callable[[], bool]
+    run: StudyRun,
+    options: StudyOptions,
+    sources: Mapping[str, Any],
+    watcher: Watcher,
+    stop: Callable[[], bool],
 ) -> RunResult | None:
     """Train and score a run; None: it was interrupted. A run that fails has a result, too."""
     folder = run.folder
@@ -143,7 +181,7 @@ def _make(
     except TrainingError as error:
         plain |= {"scores": {}, "error": " ".join(str(error).split())}
         watcher.message(f"{run.name}, seed {run.seed}: {plain['error']}")
-    _write_text(folder / RESULT, json.dumps(plain, indent=2))
+    _write_text(folder / RESULT, json.dumps({**plain, "sources": sources}, indent=2))
     return RunResult(run.name, run.seed, run.heads, gradients=tuple(read_course(folder)), **plain)
 
 

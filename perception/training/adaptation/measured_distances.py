@@ -10,10 +10,10 @@ from perception.logs import open_log
 from perception.models.placed_returns import placed_returns
 from perception.models.returns_distance import Distances, sure_distances
 from perception.training.data.cache_spec import CacheSpec
-from perception.training.data.cache_writer import samples_with_truth, training_rows
+from perception.training.data.cache_writer import samples_with_truth
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import SampleId
-from perception.types import Float64
+from perception.types import Float64, views_of
 
 
 def measured_distances(
@@ -37,8 +37,8 @@ def measured_distances(
             continue
         with open_log(cached.log) as log:
             row = 0
-            for sample, truth in samples_with_truth(log, spec.config_for(log)):
-                for view, _ in training_rows(sample, truth):
+            for sample, _ in samples_with_truth(log, spec.config_for(log)):
+                for view in views_of(sample):
                     here = SampleId(number, row)
                     returns = placed_returns(view, np.inf) if row in wanted else None
                     if returns is not None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from perception.autoconfig import complete_config
+from perception.autoconfig.class_words import class_words
 from perception.config import Config
 from perception.errors import ConfigError, LogError
 from perception.files import file_sha256, sources_sha256
@@ -57,8 +58,15 @@ class CacheSpec:
         config = complete_config(log, self.config).config
         if self.config is not None:
             self._check_channels(self.config)
-        if self.classes:
-            classes = {**config.truth.classes, **dict(self.classes)}
+        else:  # found for the default weights: here returns are used as far as the model's own reach
+            ranges = {
+                name: section.model_copy(update={"max_range_m": self.spec.max_range_m})
+                for name, section in config.sensors.ranges.items()
+            }
+            config = config.model_copy(update={"sensors": config.sensors.replaced(ranges)})
+        if self.classes:  # a mapping drops what it does not list, and these are in addition
+            words = {word: word for word in (*self.model.classes, *class_words(log, config))}
+            classes = {**(config.truth.classes or words), **dict(self.classes)}
             config = config.model_copy(update={"truth": config.truth.model_copy(update={"classes": classes})})
         changed = {
             name: status.model_copy(update={"steps": self.model.steps})
@@ -90,7 +98,7 @@ class CacheSpec:
         except OSError as error:
             raise LogError(f"{log}: cannot be read: {error.strerror or error}") from None
         # Only the sections that samples and truth depend on; weights and engines change nothing here.
-        sections = {"reference", "reference_rate_hz", "wait_ms", "sensors", "truth"}
+        sections = {"reference", "reference_rate_hz", "control_camera", "wait_ms", "sensors", "truth"}
         parts = {
             "layout": LAYOUT,
             "log": log_sha256,

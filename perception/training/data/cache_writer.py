@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from perception.align import align
 from perception.align.truth import TruthJoiner
+from perception.autoconfig.class_words import class_words, dropped_classes
 from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import LogError
@@ -66,7 +67,7 @@ def write_cache(
     damage: list[Damage] = []
     with _Writer(folder, spec) as writer:
         for sample, truth in samples_with_truth(log, config, damage):
-            for row, own in training_rows(sample, truth):
+            for row, own in training_rows(sample, truth, config.control_camera):
                 writer.add(row, own)
             if progress is not None:
                 progress(log.path, writer.samples, total)
@@ -80,16 +81,27 @@ def write_cache(
             "start_ns": sensor_start_ns(log, config),
             "status_rate_hz": status.rate_hz if status is not None else None,
             "damage": [part.reason for part in damage],
+            "dropped_words": dropped_classes(
+                class_words(log, config), config.truth.classes, spec.model.classes
+            ),
             "duration_s": ((log.survey.end_ns or 0) - (log.survey.start_ns or 0)) / 1e9,
         }
     )
 
 
-def training_rows(sample: Sample, truth: TruthFrame) -> Iterator[tuple[Sample, TruthFrame]]:
-    """Yield a row for each camera of a sample with its boxes; control is in that of the reference camera."""
+def training_rows(
+    sample: Sample, truth: TruthFrame, control_camera: str | None = None
+) -> Iterator[tuple[Sample, TruthFrame]]:
+    """Yield a row for each camera of a sample with its boxes, and with control in the row that gives it.
+
+    Args:
+        sample: Of a tick.
+        truth: Of the same.
+        control_camera: The camera that gives control, of several; None: the reference camera.
+    """
     for view in views_of(sample):
         name = view.camera.name
-        own = truth_view(truth, name, whole=name == sample.camera.name)
+        own = truth_view(truth, name, whole=name == (control_camera or sample.camera.name))
         yield view, truth if own is None else own
 
 

@@ -79,10 +79,18 @@ class Dataset:
         return f"{self.logs[sample.log].log.name} sample {sample.row}"
 
     def some(self, most: int) -> Dataset:
-        """Return at most so many of the samples, evenly spaced."""
+        """Return at most so many of the samples, evenly spaced; of a tick of several cameras all, or none.
+
+        Evenly spaced rows would be of one camera for a long time, and then of the next one.
+        """
         if len(self) <= most:
             return self
-        return self._subset(np.unique(np.linspace(0, len(self) - 1, most).round().astype(int)))
+        begins = self._ticks()
+        sizes = np.diff(begins, append=len(self))
+        count = max(most // int(sizes.max()), 1)
+        chosen = np.unique(np.linspace(0, len(begins) - 1, count).round().astype(int))
+        rows = [np.arange(begins[tick], begins[tick] + sizes[tick]) for tick in chosen]
+        return self._subset(np.concatenate(rows)[:most])
 
     def pieces(self, most: int) -> Dataset:
         """Return at most so many of the samples, in evenly spaced pieces of up to `PIECE` neighbours."""
@@ -127,6 +135,13 @@ class Dataset:
             for log, count in zip(self.logs, counts, strict=True)
             if count
         ]
+
+    def _ticks(self) -> NDArray[np.intp]:
+        """Return the place of the first sample of each tick; of one camera, of each sample."""
+        keys = [(log, row // self.logs[log].rows_per_tick) for log, row in self.ids]
+        alone = [self.logs[log].rows_per_tick == 1 for log, _ in self.ids]
+        new = [k for k in range(len(keys)) if k == 0 or alone[k] or keys[k] != keys[k - 1]]
+        return np.array(new, np.intp)
 
     def _subset(self, indices: NDArray[np.intp]) -> Dataset:
         subset = Dataset(self.logs, [], self.complete)

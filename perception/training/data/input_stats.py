@@ -14,13 +14,18 @@ LEAST_STD = {"curvature": 1e-3, "acceleration": 0.05, "image": 10.0, "returns": 
 """Lower limits, so that a channel that hardly changes is not scaled up to unit variance; others: 1e-3."""
 
 
-def measure_stats(dataset: Dataset, model: ModelConfig) -> InputStats:
+def measure_stats(dataset: Dataset, model: ModelConfig, known: InputStats | None = None) -> InputStats:
     """Return mean, standard deviation and extremes of every channel over the samples of a data set.
 
-    A channel without values keeps its default: a sensor that is absent throughout, missing truth. Pixels are
-    taken from every eighth row and column. The extremes serve to warn of inputs unlike those of training.
+    A channel without values stays as it is known: a sensor that is absent throughout, missing truth. Pixels
+    are taken from every eighth row and column. The extremes serve to warn of inputs unlike those of training.
+
+    Args:
+        dataset: The samples.
+        model: Its channels.
+        known: Of the weights that training starts from; None: those of an untrained model.
     """
-    default = default_stats(model)
+    default = known if known is not None else default_stats(model)
     images, returns, status, distances, controls = [], [], [], [], []
     for index in range(len(dataset)):
         (image, rows, valid, window, present, _), truth, _ = dataset[index]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from perception.autoconfig.class_words import class_mapping
+from perception.autoconfig.class_words import class_mapping, dropped_text
 from perception.caches import UntrustedFolderError, cache_root, check_trusted, private_folder
 from perception.config import load_config
 from perception.errors import ConfigError
@@ -201,6 +201,8 @@ def report_missing_truth(training: Dataset, classes: Sequence[str], watcher: Wat
                     f"{log.log.name}: {count} of {len(log)} samples have no truth of {head}: {reason}"
                 )
         unknown.update(log.about["unknown_words"])
+        if text := dropped_text(log.about["dropped_words"]):
+            watcher.message(f"{log.log.name}: {text}")
         if log.about["damage"]:
             watcher.message(
                 f"{log.log.name} is damaged, so only what can be read of it is learned from: "

@@ -30,7 +30,7 @@ from perception.training.transfer import train_mode
 from perception.training.validation import validate
 from perception.types import loss_parts
 
-_NUMBERS = ("step", "best", "best_step", "validated", "skipped", "unimproved", "cpu_s")
+_NUMBERS = ("step", "best", "best_step", "validated", "skipped", "raised", "unimproved", "cpu_s")
 _PARTS = ("model", "average", "optimiser", "loss_step", "head_schedule")
 _SAVED_AS = {"loss_step": "lessons", "head_schedule": "plan"}  # the names of the first state files
 
@@ -79,7 +79,8 @@ class Trainer:
         self.best_step = 0
         self.validated = 0  # the step of the last validation
         self.skipped = 0  # batches in a row
-        self.unimproved = 0  # validations in a row
+        self.raised = -math.inf  # the joint score from which the next rise counts, for `early_stop`
+        self.unimproved = 0  # validations in a row since it was reached
         self.cpu_s = 0.0
 
     def run(self, observer: RunObserver, probe: Probe | None = None) -> str:
@@ -137,8 +138,8 @@ class Trainer:
         try:
             for name in _PARTS:
                 self._part(name).load_state_dict(state[_SAVED_AS.get(name, name)])
-            for name in _NUMBERS:
-                setattr(self, name, state[name])
+            for name in _NUMBERS:  # the first state files have no `raised`
+                setattr(self, name, state.get(name, state["best"]) if name == "raised" else state[name])
         except (KeyError, RuntimeError, ValueError) as error:
             text = " ".join(str(error).split())[:300]
             raise TrainingError(f"the saved state does not fit this configuration: {text}") from None
@@ -252,8 +253,9 @@ class Trainer:
                     "the validation samples have too little truth for a score: the latest weights are kept"
                 )
             best = (joint > self.best or latest) and not self.skipped
-            improved = joint > self.best + (early.least if early else 0.0)
+            improved = joint > self.raised + (early.least if early else 0.0)
             self.unimproved = 0 if improved or latest else self.unimproved + 1
+            self.raised = joint if improved else self.raised
             if best:
                 self.best, self.best_step = joint, self.step
             observer.validated(self.step, scores, best)

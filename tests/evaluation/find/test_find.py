@@ -22,7 +22,15 @@ from perception.evaluation.find.expression import parse_condition
 from perception.evaluation.match_rows import MatchRows
 from perception.sinks import RunInfo
 from perception.sinks.tables import Recording, TablesFolder, TablesSink
-from perception.types import ControlChannel, StatusReading
+from perception.types import (
+    ControlChannel,
+    Detections,
+    Output,
+    Sample,
+    StatusReading,
+    TruthFrame,
+    absent_sample,
+)
 from perception_tools.cli import run
 from tests.sinks.build import START_NS, STEP_NS, output_of, sample_of, tick_of, truth_of
 
@@ -132,6 +140,62 @@ def test_counts_are_those_of_the_tables(tables: Path) -> None:
         some = sorted((str(recording), int(tick)) for recording, tick in counts[counts >= 1].index)
         assert each(tables, f"{name} >= 1") == some, name
     assert len(each(tables, "missed + false_alarms + hits >= 0")) == 2 * TICKS
+
+
+def write_rows(folder: Path, rows: list[tuple[Sample, Output, TruthFrame]]) -> None:
+    recording = Recording("c", "c.mcap", "/logs/c.mcap", sensor_start_ns=START_NS)
+    with TablesSink(TablesFolder(folder), recording, StatusReadings(CONFIG), MatchRows()) as sink:
+        sink.open(RunInfo(config=to_yaml(CONFIG), plugin="oracle"))
+        for row in rows:
+            sink.write(*row)
+        sink.close()
+        sink.commit(
+            {"status": "clean", "frames": len(rows), "errors": 0, "run": {}, "ledger": {}, "warnings": []}
+        )
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("truth.count = 0", [1]),
+        ("missed = 0", [1]),
+        ("false_alarms >= 0 or hits = 0", [0, 1]),  # of the last tick nothing is said of detections
+        ("known(truth.count)", [0, 1, 3]),
+        ("not known(missed)", [2, 3]),
+        ("detections.count >= 0", [0, 1, 2, 3]),
+    ],
+)
+def test_counts_of_truth_are_not_known_where_truth_is_not(
+    condition: str, expected: list[int], tmp_path: Path
+) -> None:
+    """A tick with truth, one with truth of no object, one without truth, and one without detections."""
+    nothing = [replace(truth_of(k), boxes=boxes) for k, boxes in ((1, ()), (2, None))]
+    outputs = [output_of(0), *(output_of(k) for k in (1, 2)), replace(output_of(3), detections=None)]
+    outputs[0] = replace(outputs[0], detections=Detections(False, error="blind"))
+    truths = [truth_of(0), *nothing, truth_of(3)]
+    write_rows(tmp_path, [(sample_of(k), outputs[k], truths[k]) for k in range(4)])
+    assert [tick for _, tick in each(tmp_path, condition)] == expected
+
+
+def test_what_is_to_be_ignored_is_not_missed_by_invalid_detections(tmp_path: Path) -> None:
+    (box,) = truth_of(0).boxes or ()
+    low = replace(box, xyxy=(44.0, 64.0, 50.0, 70.0))
+    boxes = (box, low, replace(box, ignore=True), replace(box, visible=0.1))
+    for k, head in enumerate((Detections(False, error="blind"), Detections(True, ("camera",)))):
+        folder = tmp_path / str(k)
+        truth = replace(truth_of(0), boxes=boxes)
+        write_rows(folder, [(sample_of(0), replace(output_of(0), detections=head), truth)])
+        assert each(folder, "missed = 1 and truth.count = 4 and matches.count = 4")
+
+
+@pytest.mark.parametrize("blind", ["front", "left"])
+def test_detections_of_a_rig_are_valid_where_those_of_all_cameras_are(blind: str, tmp_path: Path) -> None:
+    sample = absent_sample(tick_of(0), "not recorded", cameras=("front", "left"))
+    heads = {name: Detections(True, (name,)) for name in sample.cameras}
+    heads[blind] = Detections(False, error="blind")
+    output = Output(tick_of(0), heads["front"], None, cameras=heads)
+    write_rows(tmp_path, [(sample, output, TruthFrame(tick_of(0).stamp_ns))])
+    assert each(tmp_path, "not detections.valid and detections.error = 'blind'")
 
 
 @pytest.mark.parametrize(

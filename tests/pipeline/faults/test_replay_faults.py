@@ -8,15 +8,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from perception.autoconfig import complete_config
 from perception.config import parse_config
 from perception.errors import ConfigError
 from perception.logs import open_log
-from perception.pipeline import ReplayOptions, Span
+from perception.pipeline import ReplayOptions, Span, replay
 from perception.pipeline.faults import fault_names
 from perception.sinks import McapSink, read_run
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.pipeline.test_replay import count_independently, run
 from tests.scripted_scene import START_NS, write_scene
+from tests.small_logs import SmallLog
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +125,14 @@ def test_a_fault_of_a_missing_sensor_gives_a_warning(scene: Path) -> None:
         sensors = complete_config(log).config.sensors.model_copy(update={"range": None})
     _, summary, _ = run(scene, faults=("range.loss=0.5",), sensors=sensors)
     assert "idle_fault" in {w.code for w in summary.warnings}
+
+
+def test_a_fault_of_a_kind_is_one_of_sensors_with_names_of_their_own(tmp_path: Path) -> None:
+    log = SmallLog().image("/a/image", frame="a").image("/b/image", frame="b").status()
+    with open_log(log.write(tmp_path / "rig.mcap")) as opened:
+        config = complete_config(opened).config
+        names = {"faults": ("camera.loss=1", "b.blur=0.5")}
+        summary = replay(opened, config.model_copy(update=names), MemoryPlugin(), [])
+    assert list(config.sensors.cameras) == ["a", "b"]
+    assert summary.ledger["/a/image"] == summary.ledger["/b/image"] == {"faulted": 20}
+    assert "idle_fault" not in {w.code for w in summary.warnings}

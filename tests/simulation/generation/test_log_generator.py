@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -133,6 +134,29 @@ def test_injected_faults_change_the_messages_as_configured(made: Path, tmp_path:
     assert bright[1] > bright[0] + 30
     # The truth is that of the world, whatever the sensors say of it.
     assert [t.items for t in after["/truth/detections"]] == [t.items for t in before["/truth/detections"]]
+
+
+def test_a_frozen_sensor_repeats_what_it_sent(made: Path, tmp_path: Path) -> None:
+    kinds = {"/camera/image": "camera", "/scan": "range", "/vehicle/state": "status"}
+    failures = tuple(Failure(sensor=s, kind="frozen", start_s=0.2, end_s=0.6) for s in kinds.values())
+    generate(tmp_path / "frozen.mcap", 5, Scenario(failures=failures), DURATION_S, ground_px=512)
+    before, after = messages(made), messages(tmp_path / "frozen.mcap")
+    start = before["/camera/calibration"][0].stamp_ns
+    for topic in kinds:
+        whole = zip(before[topic], after[topic], strict=True)
+        others = [pair for pair in whole if not 0.2e9 <= pair[0].stamp_ns - start < 0.6e9]
+        stuck = [m for m in after[topic] if 0.2e9 <= m.stamp_ns - start < 0.6e9]
+        assert len(stuck) > 2
+        assert {content(m) for m in stuck} == {content(stuck[0])}, topic
+        if topic != "/camera/image":  # its noise is drawn for the pictures that it takes
+            assert all(content(a) == content(b) for a, b in others), topic
+
+
+def content(message: Any) -> bytes:
+    """Return what a message says beside its stamp."""
+    if hasattr(message, "data"):
+        return bytes(message.data)
+    return message.points_m.tobytes() if hasattr(message, "points_m") else repr(message.values).encode()
 
 
 def test_an_unwritable_path_is_named(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from perception.errors import ConfigError, MissingExtraError
 from perception.installation import install_command
+from perception.models.checkpoint import read_metadata
 from perception.training import Silent, TrainConfig
 from perception.training.ablation import StudyOptions, study, summary
+from tests.scripted_scene import write_scene
 from tests.training.conftest import small_config
 
 
@@ -85,6 +87,43 @@ def test_a_study_is_interrupted_goes_on_and_keeps_what_is_there(
 
     with pytest.raises(ConfigError, match=r"optimiser\.lr: the run began with 0\.002, found 0\.5"):
         study(config(street, cache_root, optimiser={"lr": 0.5}), options)
+
+
+def test_a_study_goes_on_with_the_logs_of_its_results_alone(
+    street: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    logs, options = tmp_path / "logs", StudyOptions(tmp_path / "study", steps=2, seeds=1, only=("gradients",))
+    logs.mkdir()
+    (logs / "a.mcap").symlink_to(street)
+    base = config(street, cache_root)
+    base = base.model_copy(update={"data": base.data.model_copy(update={"train": (str(logs),)})})
+    first = study(base, options).report
+    assert study(base, options).report == first
+    write_scene(logs / "b.mcap", seed=4, duration_s=0.5, image_size=(64, 32))
+    with pytest.raises(ConfigError, match="no longer those of its results"):
+        study(base, options)
+
+
+def test_the_runs_of_a_study_are_fitted_to_the_pictures_and_as_long_as_it_says(
+    cache_root: Path, tmp_path: Path
+) -> None:
+    """The recipe `finetune` asks for an input of the size of the pictures, and for a number of passes."""
+    pytest.importorskip("matplotlib")
+    log = write_scene(tmp_path / "small.mcap", seed=3, duration_s=1.0, image_size=(64, 32))
+    options = StudyOptions(tmp_path / "study", steps=3, seeds=1, only=("gradients",))
+    base = config(log, cache_root)
+    fitted = base.model_copy(
+        update={
+            "data": base.data.model_copy(update={"fit_input": True}),
+            "schedule": base.schedule.model_copy(update={"passes": 1.0}),
+        }
+    )
+    done = study(fitted, options).report
+    assert done["cost"]["all"]["steps"] == 3
+    assert "class" in done["gradients"]["norms"]
+    assert study(fitted, options).report == done
+    assert read_metadata(tmp_path / "study/runs/joint-s0/last.safetensors").config.input_width == 64
 
 
 def test_a_run_that_cannot_go_on_is_a_result(street: Path, cache_root: Path, tmp_path: Path) -> None:

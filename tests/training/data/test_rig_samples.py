@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from perception.autoconfig import complete_config
+from perception.logs import open_log
 from perception.logs.perception_proto import SCHEMAS, encode_truth
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import open_dataset
@@ -44,6 +48,19 @@ def test_a_tick_of_two_cameras_is_two_samples_with_boxes_of_their_own(
     assert left[0][2] - left[0][0] < right[0][2] - right[0][0]
 
 
+@pytest.mark.parametrize("camera", ["a", "b"])
+def test_control_is_learned_from_the_picture_that_gives_it_in_a_replay(
+    camera: str, recipe: CacheSpec, cache_root: Path, tmp_path: Path
+) -> None:
+    log = SmallLog().status(hz=20).control().image("/a/image", frame="one").image("/b/image", frame="two")
+    path = log.write(tmp_path / "driven.mcap")
+    with open_log(path) as opened:
+        config = complete_config(opened).config.model_copy(update={"control_camera": camera})
+    cached = cached_log(path, replace(recipe, config=config), cache_root)
+    known = np.isfinite(np.asarray(cached.column("control"))).any(1)
+    assert known.reshape(-1, 2).any(0).tolist() == [camera == "a", camera == "b"]
+
+
 @pytest.mark.parametrize(("stride", "ticks"), [(1, 20), (2, 10), (3, 7), (4, 5)])
 def test_a_stride_leaves_out_moments_and_no_camera(
     stride: int, ticks: int, recipe: CacheSpec, rig: Path, cache_root: Path
@@ -52,6 +69,17 @@ def test_a_stride_leaves_out_moments_and_no_camera(
     assert [sample.row for sample in dataset.ids] == [
         2 * stride * tick + camera for tick in range(ticks) for camera in range(2)
     ]
+
+
+@pytest.mark.parametrize("most", [8, 9, 20, 21, 39])
+def test_fewer_samples_are_spread_over_the_log_for_every_camera(
+    most: int, recipe: CacheSpec, rig: Path, cache_root: Path
+) -> None:
+    few = open_dataset([rig], DataConfig(), recipe, cache_root).some(most)
+    ticks = [[row // 2 for _, row in few.ids if row % 2 == camera] for camera in (0, 1)]
+    assert ticks[0] == ticks[1]
+    assert len(ticks[0]) == most // 2
+    assert (ticks[0][0], ticks[0][-1]) == (0, 19)
 
 
 def test_every_camera_counts_in_the_passes_over_the_samples(

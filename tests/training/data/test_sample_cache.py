@@ -50,6 +50,15 @@ def test_cached_samples_are_those_of_a_replay(street: Path, recipe: CacheSpec, c
         np.testing.assert_allclose(example.truth.control, list(truth.control.values()), rtol=1e-6)
 
 
+def test_logs_are_read_with_returns_as_far_as_the_weights_use_them(street: Path, recipe: CacheSpec) -> None:
+    """What is scored with this configuration sees what was learned from, as in `adapt`."""
+    far = replace(recipe, spec=replace(recipe.spec, max_range_m=80.0))
+    with open_log(street) as log:
+        assert [part.max_range_m for part in far.config_for(log).sensors.ranges.values()] == [80.0]
+        named = replace(far, config=recipe.config_for(log))
+        assert [part.max_range_m for part in named.config_for(log).sensors.ranges.values()] == [30.0]
+
+
 @pytest.mark.parametrize("height", [32, 512])
 def test_images_are_stored_as_the_log_has_them_unless_the_model_takes_fewer_bytes(
     street: Path, recipe: CacheSpec, tmp_path: Path, height: int
@@ -147,6 +156,42 @@ def test_words_that_the_model_does_not_know_are_counted_and_left_out(
     assert all((found.sample(i).truth.labels == 0).all() for i in range(len(found)))
     mapped = replace(few, classes=(("person", "vehicle"), ("cone", "vehicle")))
     assert cached_log(street, mapped, tmp_path).about["boxes"] == sum(found.about["words"].values())
+
+
+def test_a_word_that_is_named_leaves_the_others_as_they_are(
+    street: Path, recipe: CacheSpec, cached: CachedLog, tmp_path: Path
+) -> None:
+    """The hint names the words that the model does not know alone: the rest is known by itself, or told."""
+    words = cached.about["words"]
+    assert min(words[name] for name in ("person", "vehicle", "cone")) > 0
+    other = replace(recipe, model=replace(recipe.model, classes=("person", "automobile")))
+    found = cached_log(street, replace(other, classes=(("vehicle", "automobile"),)), tmp_path)
+    assert found.about["words"] == {
+        "automobile": words["vehicle"],
+        "person": words["person"],
+        "cone": words["cone"],
+    }
+    assert found.about["unknown_words"] == {"cone": words["cone"]}
+    assert found.about["boxes"] == words["vehicle"] + words["person"]
+    assert found.about["dropped_words"] == []
+
+
+def test_words_that_a_mapping_of_the_configuration_drops_are_told(
+    street: Path, recipe: CacheSpec, tmp_path: Path
+) -> None:
+    with open_log(street) as log:
+        config = recipe.config_for(log)
+    truth = config.truth.model_copy(update={"classes": {"van": "vehicle", "cone": "cone"}})
+    partly = replace(recipe, config=config.model_copy(update={"truth": truth}))
+    found, heard = cached_log(street, partly, tmp_path), list[str]()
+
+    class Hears(Watcher):
+        def message(self, text: str) -> None:
+            heard.append(text)
+
+    report_missing_truth(Dataset([found], [np.arange(len(found))]), recipe.model.classes, Hears())
+    (text,) = [text for text in heard if "truth.classes" in text]
+    assert text.startswith("street.mcap: truth.classes does not list person, which")
 
 
 def test_the_hint_for_class_words_can_be_pasted(street: Path, recipe: CacheSpec, tmp_path: Path) -> None:
