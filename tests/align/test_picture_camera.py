@@ -130,6 +130,15 @@ def test_a_rectified_picture_is_projected_with_p() -> None:
     np.testing.assert_allclose(pixels(raw.calibration), expected, atol=1e-9)
 
 
+def test_a_rectified_picture_has_a_straight_lens_also_where_p_is_k() -> None:
+    same = np.concatenate([K, np.zeros((3, 1))], axis=1)
+    found = picture_camera(info(projection=same), PictureShape(640, 480, "cam"), RECTIFIED)
+    assert found.picture_from_camera is None
+    np.testing.assert_allclose(pixels(found.calibration), project(POINTS, K), atol=1e-9)
+    straight = info(projection=same, distortion=np.zeros(5))
+    assert picture_camera(straight, PictureShape(640, 480, "cam"), RECTIFIED).calibration is straight
+
+
 def test_a_rectified_picture_without_p() -> None:
     shape = PictureShape(640, 480, "cam")
     bent = picture_camera(info(), shape, RECTIFIED)

@@ -92,6 +92,9 @@ def test_what_is_behind_or_beside_has_no_box() -> None:
     behind, beside = cuboid([0, 0, -5.0]), cuboid([30.0, 0, 5.0])
     around = cuboid([0, 0, 1.0], [3.0, 3.0, 4.0])
     assert boxes_of(cuboids(behind, beside, around), rig(), SAME) == ()
+    # A bent lens sees farther to the side in the corners of the image than in the middle of its edges.
+    corners_only = cuboid([18.0, 0.0, 20.0], [0.2, 0.2, 0.2])
+    assert boxes_of(cuboids(corners_only), rig([-0.12, 0.03, 0.0, 0.0]), SAME) == ()
 
 
 def test_own_vehicle_around_the_camera_hides_nothing() -> None:

@@ -123,6 +123,17 @@ def test_what_was_forgotten_is_still_there(seed: int) -> None:
     assert len(forgetful.messages) <= 3
 
 
+@given(order=st.permutations(range(8)), seed=st.integers(0, 2**32 - 1))
+def test_a_message_of_before_counts_also_after_a_later_scene_was_given(order: list[int], seed: int) -> None:
+    rng = random.Random(seed)
+    messages = [update(100 * i, rng.choice("abcd"), deleted=(rng.choice("abcd"),)) for i in order]
+    track = BoxTrack()
+    for count, message in enumerate(messages, start=1):
+        track.add(message)
+        at_ms = 100 * max(order[:count])
+        assert scene(track, at_ms) == scene(filled(*messages[:count]), at_ms)
+
+
 @pytest.mark.parametrize("count", [MAX_ENTITIES + 5])
 def test_a_scene_is_bounded(count: int) -> None:
     track = filled(update(0, *map(str, range(count))), update(10, "last"))
