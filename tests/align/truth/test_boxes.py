@@ -188,6 +188,17 @@ def test_boxes_of_the_image_are_taken_as_they_are() -> None:
     )
 
 
+def test_boxes_of_a_picture_of_another_size_are_scaled_to_the_recorded_one() -> None:
+    message = TruthBoxes("/boxes", 0, 0, boxes_message(0).items, size=(100, 200))
+    for picture, expected in (
+        ((50, 400), (0.5, 4, 15, 80)),
+        ((100, 200), (1, 2, 30, 40)),
+        (None, (1, 2, 30, 40)),
+    ):
+        (box,) = boxes_of(message, Rig(), SAME, picture) or ()
+        assert box.xyxy == expected
+
+
 def test_the_nearest_come_first() -> None:
     near, far = (TruthBox("car", (0, 0, 9, 9), metres, 1.0, "") for metres in (4.0, 40.0))
     assert boxes_of(TruthBoxes("/boxes", 0, 0, (far, near)), Rig(), SAME) == (near, far)

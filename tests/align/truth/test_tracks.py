@@ -60,6 +60,7 @@ def test_a_deletion_spares_what_is_newer() -> None:
     track = filled(update(0, "a"), update(100, "b"), late, update(200))
     assert scene(track, 50) == set()
     assert scene(track, 200) == {"b"}
+    assert scene(filled(update(0, "a"), update(0, deleted=(None,))), 0) == {"a"}, "as old is not older"
 
 
 def test_an_entity_lasts_as_long_as_its_lifetime_says_also_far_from_any_message() -> None:
