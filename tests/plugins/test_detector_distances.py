@@ -138,6 +138,34 @@ def test_a_scan_in_one_plane_sees_legs_before_the_wall() -> None:
     assert distances(solid, rig, box, ("person",), high).metres[0] == pytest.approx(4.3, abs=0.3)
 
 
+@pytest.mark.parametrize("optical", [False, True])
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_scan_is_in_one_plane_where_its_returns_have_one_height(optical: bool, flat: bool) -> None:
+    """Not where they have one depth: that is a wall before the camera."""
+    sample = drawn_samples(1)[0]
+    across, along = (g.ravel() for g in np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9)))
+    right, down, ahead = across, (0 * along if flat else along), (5 + along if flat else 5 + 0 * along)
+    axes = (right, down, ahead) if optical else (ahead, -right, -down)
+    frame_from_optical = (
+        np.eye(4)[[0, 1, 2, 3]] if optical else np.eye(4)[[2, 0, 1, 3]] * [[1], [-1], [-1], [1]]
+    )
+    rig = Rig(camera_of(), TransformTree({"scanner": ("camera", np.linalg.inv(frame_from_optical))}))
+    scan = replace(
+        sample.range.value,
+        points_m=np.stack(axes, 1).astype(np.float32),
+        frame_id="scanner",
+        intensity=None,
+        radial_speed_m_s=None,
+        optical=optical,
+    )
+    placed = placed_returns(replace(sample, range=replace(sample.range, value=scan), rig=rig), 50.0)
+    assert placed is not None
+    assert placed.planar.tolist() == [flat] * 81
+    np.testing.assert_allclose(
+        np.sort(placed.range_m), np.sort(np.sqrt(right**2 + down**2 + ahead**2)), rtol=1e-6
+    )
+
+
 # --- the ground ---------------------------------------------------------------------------------------
 
 
