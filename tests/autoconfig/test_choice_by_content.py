@@ -431,9 +431,10 @@ def test_gravity_tells_the_way_up_and_the_unit(
 
 
 def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
-    assert not any(
-        "status" in text for text in choice_of(odometry(SmallLog().image(), "/odom"), tmp_path).warnings
-    )
+    choice = choice_of(odometry(SmallLog().image(), "/odom"), tmp_path)
+    assert choice.config.sensors.status is not None
+    assert choice.config.sensors.status.topic == "/odom"
+    assert not any("status" in text for text in choice.warnings)
 
 
 def test_positions_of_an_earlier_run_are_no_truth(tmp_path: Path) -> None:
