@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.diagnosis.conformance.samples import drawn_samples
-from perception.geometry import TransformTree, project
+from perception.geometry import TransformTree, pose_matrix, project
 from perception.models import returns_distance
 from perception.models.placed_returns import PlacedReturns, placed_returns
 from perception.models.returns_distance import distances_from_returns
@@ -187,15 +187,21 @@ def test_a_level_camera_sees_the_ground_at_its_height_over_the_tangent() -> None
     assert aside[0] == pytest.approx((16**2 + 1.6**2 + 3.2**2) ** 0.5 + 2.2)
 
 
-def test_a_tilted_camera_with_a_lens_sees_points_of_the_ground_where_they_are() -> None:
+@pytest.mark.parametrize(
+    ("frame", "above_m", "stated_m"), [("base_footprint", 0.0, None), ("base_link", 0.4, HEIGHT_M)]
+)
+def test_a_tilted_camera_with_a_lens_sees_points_of_the_ground_where_they_are(
+    frame: str, above_m: float, stated_m: float | None
+) -> None:
     tilt = np.deg2rad(6)
     down = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     camera_from_ground = np.eye(4)
     camera_from_ground[:3, :3] = down @ np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]])
     camera_from_ground[:3, 3] = -camera_from_ground[:3, :3] @ [1.2, 0.1, HEIGHT_M]
     camera = camera_of((0.1, -0.05, 0.001, 0.002))
-    rig = Rig(camera, TransformTree({"base_footprint": ("camera", camera_from_ground)}))
-    ground = ground_from(rig, None)
+    camera_from_frame = camera_from_ground @ pose_matrix((0.5, 0, above_m), (0, 0, 0, 1))
+    rig = Rig(camera, TransformTree({frame: ("camera", camera_from_frame)}))
+    ground = ground_from(rig, stated_m)
     assert ground is not None
     assert ground[1] == pytest.approx(HEIGHT_M)
     for forward, left in ((8.0, 0.0), (12.0, 2.5), (20.0, -4.0)):
