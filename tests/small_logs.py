@@ -91,8 +91,8 @@ class SmallLog:
         **how: object,
     ) -> SmallLog:
         """A raw image of an encoding; depth is 2 m everywhere in millimetres."""
-        sample = {"16UC1": 2, "mono8": 1}.get(encoding, 3)
-        row = np.full(size[0], 2000, "<u2").tobytes() if encoding == "16UC1" else bytes(size[0] * sample)
+        sample = {"16UC1": 2, "mono16": 2, "mono8": 1}.get(encoding, 3)
+        row = np.full(size[0], 2000, "<u2").tobytes() if sample == 2 else bytes(size[0] * sample)
 
         def make(i: int, stamp: int) -> bytes:
             message = RawImage(frame_id=frame, width=size[0], height=size[1], encoding=encoding)

@@ -124,7 +124,7 @@ class AlignmentSimulation:
         return _Part(messages, first_ns, now_ns if complete else now_ns - SETTLING_NS)
 
     def _stamp_alone(self, message: Message) -> Decoded:
-        """Return a message without its pictures and returns; what is no sensor only moves the clock.
+        """Return a message without its pictures and returns; one of no sensor only moves the clock.
 
         A depth image becomes returns by its camera info: both are kept, without the depth.
         """

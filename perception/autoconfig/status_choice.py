@@ -58,7 +58,7 @@ def _add_all(
 def _chosen_fields(
     draft: ConfigDraft, topics: list[str], known: Mapping[str, _StatusCandidate]
 ) -> dict[str, dict[str, str]]:
-    """Return the fields to take of each topic: of the most telling all, of others what is still missing."""
+    """Return the fields to take of each topic: all of the topic with most, of others those still missing."""
     chosen: dict[str, dict[str, str]] = {}
     have: set[str] = set()
     while True:

@@ -78,7 +78,8 @@ class CudaBackend(ModuleBackend):
         return {**super().describe(), "device_name": torch.cuda.get_device_name(self.device)}
 
     def _placed(self, module: nn.Module) -> nn.Module:
-        """In float32 the maps lie as torch has them by default: cuDNN's exact kernels are made for that."""
+        """Return the module on the device; in float32 in torch's default memory format, which suits cuDNN's
+        exact kernels."""
         module = module if self.precision == "fp32" else super()._placed(module)
         return module.to(self.device)
 

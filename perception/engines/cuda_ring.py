@@ -34,7 +34,7 @@ class Packed(NamedTuple):
 
 
 def packed(like: Sequence[Tensor], device: torch.device | str, pin: bool = False) -> Packed:
-    """Zeros of these shapes and types, each contiguous."""
+    """Return zeros of these shapes and types, each contiguous, in one piece of memory."""
     starts = [0]
     for tensor in like:
         used = starts[-1] + tensor.numel() * tensor.element_size()
@@ -98,8 +98,10 @@ class Ring:
             self._slots.put(slot)
 
     def wait(self) -> None:
-        """Until nothing is under way, calls that were interrupted among them. Not for the whole device: that
-        would break what another backend is recording."""
+        """Wait until no call is under way on these streams, interrupted calls included.
+
+        The rest of the device is not waited for: that would break a graph that another backend is recording.
+        """
         for stream in (self._up, self._compute_on, self._down):
             stream.synchronize()
 

@@ -133,8 +133,8 @@ class GraphFileBackend(ABC):
 
     @contextmanager
     def _made(self, source: ModelSource) -> Iterator[Path]:
-        """A folder with the file of a model: from the cache, else made; of a model that has no digest, or
-        where the cache cannot be written, in a temporary folder."""
+        """Yield a folder with the file of a model: that of the cache, made where it lacks it; a temporary one
+        where the model has no digest or the cache cannot be written."""
         with ExitStack() as stack:
             if source.digest:
                 folder, key = export_folder(self.name, source.digest, self._variant(source), self.makers)

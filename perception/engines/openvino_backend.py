@@ -50,7 +50,7 @@ class OpenVinoBackend(GraphFileBackend):
         (folder / COMPILED).write_bytes(self._compiled.export_model().getvalue())
 
     def _variant(self, source: ModelSource) -> str:
-        """An int8 graph also depends on the samples that it was quantised on."""
+        """Return the variant of the graph: an int8 graph also depends on the samples it was quantised on."""
         path = source.path if isinstance(source, FusionSource) and self.precision == "int8" else None
         if path is None or not shipped_path(path).is_file():
             return self.precision
@@ -87,7 +87,7 @@ class OpenVinoBackend(GraphFileBackend):
         return self._metadata
 
     def _settings(self) -> dict[str, Any]:
-        """How it computes. What was compiled under some number of threads runs under any other."""
+        """Return OpenVINO's settings. A graph compiled under one number of threads runs under any other."""
         threads = self.threads or usable_cores()
         lowered = "bf16" if isinstance(self.source, Path) else "dynamic"
         return {

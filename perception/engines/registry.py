@@ -133,7 +133,7 @@ def resolve(name: str, precision: str, device: str, source: Path | ModelSource) 
 
 
 def _model_of(source: Path | FusionModel | ModelSource) -> Path | ModelSource:
-    """A file that is run as it is, or a model."""
+    """Return the file that is run as it is, or the source of the model."""
     if isinstance(source, Path):
         if source.suffix == PROGRAM:
             return ProgramSource(source)

@@ -150,8 +150,8 @@ class Evaluation(ScoredLogs):
         for warned in summary["warnings"]:
             self.warn(warned["code"], warned["text"], source.name, warned["count"])
         whole = Span(run.start_ns, spans[-1].run.end_ns)
-        told = {**summary["run"], **_part(whole), **_part(span)}
-        self.add(source, scorer, frames, run=told, outputs=str(recording.folder), account=summary)
+        record = {**summary["run"], **_part(whole), **_part(span)}
+        self.add(source, scorer, frames, run=record, outputs=str(recording.folder), account=summary)
 
     def _plugin(self, load: Callable[[], Plugin], config: Config, sinks: list[Sink]) -> Plugin:
         """Return the plugin to replay; with an ablation, one that a further sink asks for every subset."""

@@ -81,7 +81,7 @@ class GateClasses(OutputSink):
         truth: TruthFrame | None = None,
         timing_ms: Mapping[str, float] | None = None,
     ) -> None:
-        """Ignore it: the classes are known when the run opens."""
+        """Do nothing: the classes are known when the run opens."""
         return
 
 

@@ -222,9 +222,8 @@ def _first_root(polynomial: np.poly1d) -> float:
     # A leading term that is nothing anywhere in view (a denormal number, say) overflows the division by it.
     powers = np.arange(terms.size - 1, -1, -1)
     counts = np.abs(terms) * _FARTHEST_SQUARE**powers >= _LEAST_TERM
-    terms = terms[np.argmax(counts) :] if counts.any() else terms[-1:]
     try:
-        roots = np.roots(terms)
+        roots = np.roots(terms[np.argmax(counts) :])
     except np.linalg.LinAlgError:
         return 0.0
     positive = roots.real[(np.abs(roots.imag) < 1e-9 * np.maximum(1.0, np.abs(roots))) & (roots.real > 0)]

@@ -154,12 +154,7 @@ def _rows(database: Database) -> tuple[list[FoundRow], dict[int, SalvagedRow], i
     """Return all rows by number, those that only the pages give, and how many are proven to be lost."""
     # SQLite fills a page that is cut with zeros, and gives content that was never recorded.
     rows, problem = ([], "cut off") if database.is_cut else _scan(database)
-    try:
-        text = "SELECT count(*) FROM messages INDEXED BY timestamp_idx"
-        indexed = next(database.scan(text))[0]
-        count = indexed if isinstance(indexed, int) else None
-    except sqlite3.DatabaseError:
-        count = None
+    count = _indexed_count(database)
     last = rows[-1][0] if rows else 0
     if not problem and (count == len(rows) or (count is None and last == len(rows))):
         database.is_proven = count is not None
@@ -171,21 +166,41 @@ def _rows(database: Database) -> tuple[list[FoundRow], dict[int, SalvagedRow], i
             salvaged.setdefault(row.number, row)
     rows += [(row.number, row.topic, row.time_ns) for row in salvaged.values()]
     rows.sort(key=lambda row: row[0])
+    return rows, salvaged, _add_damage(database, rows, count, problem)
+
+
+def _indexed_count(database: Database) -> int | None:
+    """Return how many messages the index of times holds; None where it cannot be read."""
+    try:
+        counted = next(database.scan("SELECT count(*) FROM messages INDEXED BY timestamp_idx"))[0]
+    except sqlite3.DatabaseError:
+        return None
+    return counted if isinstance(counted, int) else None
+
+
+def _add_damage(database: Database, rows: list[FoundRow], count: int | None, problem: str) -> int:
+    """Add the damage of the table of messages to that of the file; return how many rows are proven lost.
+
+    Args:
+        rows: Those that were found, by number.
+        count: How many there were; None: not known.
+        problem: Why the table could not be read to its end; empty: it could.
+    """
     last = rows[-1][0] if rows else 0  # recorders number rows from 1
     lost = max(0, (last if count is None else count) - len(rows))
     gaps = [(a, b) for a, b in pairwise([(0, 0, None), *rows]) if b[0] != a[0] + 1]
-    t0 = gaps[0][0][2] if gaps else rows[-1][2] if rows else None
+    begin = gaps[0][0][2] if gaps else rows[-1][2] if rows else None
     is_inside = count is not None and lost == last - len(rows)  # nothing is missing behind the last row
-    t1 = gaps[-1][1][2] if gaps and is_inside else None
+    end = gaps[-1][1][2] if gaps and is_inside else None
     reason = f"the table of messages is damaged ({problem or 'rows are missing'})"
     if database.is_cut:
         reason = "the file is cut off"
     if count is None:
         reason += f"; how many followed row {last} is not known"
     known_lost = None if count is None and not lost else lost
-    first, last_ns = (time_ns if isinstance(time_ns, int) else None for time_ns in (t0, t1))
+    first, last_ns = (time_ns if isinstance(time_ns, int) else None for time_ns in (begin, end))
     database.damage.append(Damage(first, last_ns, 0, known_lost, reason))
-    return rows, salvaged, lost
+    return lost
 
 
 class DatabaseReading:

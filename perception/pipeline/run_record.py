@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -97,10 +97,14 @@ def remote_record(path: Path) -> dict[str, str]:
     return {f"input.{key}": text for key, text in path.file.account().items()}
 
 
-def recorded_versions() -> Mapping[str, str]:
-    """Return the versions of packages that can change an output, by name. Imports none of them."""
+def recorded_versions(names: Iterable[str] = RECORDED_VERSIONS) -> dict[str, str]:
+    """Return the versions of those packages that are installed, by name. Imports none of them.
+
+    Args:
+        names: By default the packages that can change any output.
+    """
     versions = {}
-    for name in RECORDED_VERSIONS:
+    for name in names:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -190,7 +190,7 @@ def _fit(settings: Mapping[str, Any], processes: int, use_gpu: bool) -> None:
 
 
 def _train_in_worker(settings: dict[str, Any]) -> None:
-    """Be one of the processes of a run."""
+    """Train in one of the processes of a run."""
     import ray
     import ray.train
 

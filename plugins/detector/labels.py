@@ -23,7 +23,7 @@ _BACKGROUND = frozenset({"background", "__background__", "_background_", "bg", "
 
 
 def is_background(name: str) -> bool:
-    """Return whether a name, or that there is none, means what is no object."""
+    """Return whether a name, or an empty one, means background."""
     return name.lower() in _BACKGROUND or not name
 
 

@@ -11,7 +11,7 @@ SAMPLES = 2
 
 
 def warm_up(plugin: Plugin, context: Context) -> str:
-    """Have an open plugin answer a few drawn samples, and reset it.
+    """Run an open plugin on a few drawn samples, and reset it.
 
     By the contract `prepare` and `infer` keep no state, and `reset` drops that of `step`: the outputs after
     it are those of a plugin that has just been opened.

@@ -127,7 +127,7 @@ class PlaybackServer:
             self._tell_notes()
 
     def request(self, request: PlaybackControlRequest) -> PlaybackState:
-        """Do what a viewer asks for."""
+        """Apply a playback request of a viewer, and return the new state."""
         play = request.playback_command == PlaybackCommand.Play
         sought = self.playback.ask(play, request.playback_speed, request.seek_time)
         return self.state(sought, request.request_id)

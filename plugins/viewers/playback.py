@@ -151,7 +151,7 @@ class Playback:
         return began + (at_ns - first_ns) / 1e9 / self.speed - self._clock()
 
     def _settle(self) -> None:
-        """Once a viewer has subscribed to its topics: begin, or show it again what it missed."""
+        """Begin once a viewer has subscribed to its topics, or show it again what it missed."""
         if self._settles_at is None or self._clock() < self._settles_at:
             return
         self._settles_at = None

@@ -93,7 +93,7 @@ class RerunViewer:
         return RerunViewerSink(self)
 
     def play_from(self, arrival_ns: int) -> None:
-        """Have a window play from a moment of the recording that it shows.
+        """Make a window play from a moment of the recording that it shows.
 
         A layout can state a loop, and no time to begin at: the viewer would play up to the loop first. A
         browser cannot be told, and Rerun calls this interface experimental: without it, it does so.

@@ -135,6 +135,7 @@ def test_a_silent_camera_is_replaced_by_ticks_on_a_grid() -> None:
     ]
     silent = samples[2]
     assert silent.camera.reason == "silent: nothing for 150 ms"
+    assert (silent.camera.stamp_ns, silent.camera.age_ms) == (100 * MS, 150.0)
     assert silent.status.present
     assert silent.status.age_ms == 10  # the reading of 250 ms closed the tick and is not part of it
 
@@ -217,6 +218,17 @@ def test_a_reference_that_speaks_again_after_long_silence_has_not_jumped() -> No
             {"late": 1, "pending_at_end": 1},
         ),
         ([scan(0), camera(0), status(0, v=1.0)], "/status", {"pending_at_end": 1}),
+        (
+            [status(0), status(30), status(50), status(100), camera(100), camera(400), camera(800)],
+            "/status",
+            {"used": 3, "superseded": 1},  # the window takes those of 0, 50 and 100 ms
+        ),
+        ([Undecodable("/calibration", 0, 0, "broken"), camera(10)], "/calibration", {"undecodable": 1}),
+        (
+            [Undecodable("/tf", 0, 0, "broken"), FrameTransforms("/tf", 0, 0, ())],
+            "/tf",
+            {"undecodable": 1, "rig": 1},
+        ),
     ],
 )
 def test_each_message_is_counted_in_its_row(messages: list, topic: str, row: dict[str, int]) -> None:
@@ -224,6 +236,18 @@ def test_each_message_is_counted_in_its_row(messages: list, topic: str, row: dic
     for sample in run(messages, config(), ledger):
         ledger.sample_done(sample, "used")
     assert ledger.rows()[topic] == row
+
+
+def test_a_message_is_reported_once_and_as_soon_as_its_row_is_final() -> None:
+    lines: list[tuple[int, str]] = []
+    ledger = Ledger(listener=lambda topic, arrival_ns, stamp_ns, row, note: lines.append((arrival_ns, row)))
+    aligner = Aligner(config(without=("range", "status")), ledger)
+    for at_ms in range(0, 600, 100):
+        for sample in aligner.push(camera(at_ms)):
+            ledger.sample_done(sample, "used")
+    assert lines == [(at_ms * MS, "used") for at_ms in range(0, 400, 100)]
+    ledger.finish()
+    assert [at_ns // MS for at_ns, _ in lines] == list(range(0, 600, 100))
 
 
 def test_memory_is_bounded_under_garbage_stamps() -> None:

@@ -166,6 +166,23 @@ def test_boxes_of_an_image_are_those_of_one_camera_and_cuboids_are_seen_by_each(
     }
 
 
+@pytest.mark.parametrize("reference", ["front", "left"])
+def test_the_truth_of_a_sample_is_that_of_its_reference_camera(reference: str) -> None:
+    """Whatever the order of the sensors. Boxes of another size are scaled to the picture, not to its info."""
+    setup = rig_config(reference=reference)
+    of_cameras = {"front": "/front/boxes", "left": "/left/boxes"}
+    joiner = TruthJoiner(TruthConfig(camera_boxes=of_cameras), setup.sensors)
+    for name, topic in of_cameras.items():
+        joiner.push(replace(truth_boxes(topic, name), size=(640, 480)))
+    large = (128, 96)
+    messages = [camera_info("front"), camera_info("left"), image("left", 0, large), image("front", 0, large)]
+    (sample,) = samples_of(*messages, reference=reference)
+    (joined,) = [*joiner.add(sample), *joiner.flush()]
+    (box,) = joined.truth.boxes or ()
+    assert box.label == reference
+    np.testing.assert_allclose(box.xyxy, (0.2, 0.4, 0.6, 0.8))
+
+
 def labels_of(frames: dict[str, int], *images: str) -> dict[str, list[str] | str]:
     """Return the labels of the boxes of each camera, or the code of why it has none.
 

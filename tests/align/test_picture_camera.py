@@ -130,6 +130,15 @@ def test_a_rectified_picture_is_projected_with_p() -> None:
     np.testing.assert_allclose(pixels(raw.calibration), expected, atol=1e-9)
 
 
+def test_a_rectified_picture_has_a_straight_lens_also_where_p_is_k() -> None:
+    same = np.concatenate([K, np.zeros((3, 1))], axis=1)
+    found = picture_camera(info(projection=same), PictureShape(640, 480, "cam"), RECTIFIED)
+    assert found.picture_from_camera is None
+    np.testing.assert_allclose(pixels(found.calibration), project(POINTS, K), atol=1e-9)
+    straight = info(projection=same, distortion=np.zeros(5))
+    assert picture_camera(straight, PictureShape(640, 480, "cam"), RECTIFIED).calibration is straight
+
+
 def test_a_rectified_picture_without_p() -> None:
     shape = PictureShape(640, 480, "cam")
     bent = picture_camera(info(), shape, RECTIFIED)
@@ -194,11 +203,12 @@ def test_a_camera_matrix_written_by_columns_is_named() -> None:
     assert found.problem is not None
     assert (found.problem.code, "by columns" in found.problem.text) == ("bad_camera_info", True)
     assert info().problem is None
-    strange = P.copy()
-    strange[1, 0] = 1.0
-    no_pinhole = picture_camera(info(projection=strange), PictureShape(640, 480, "cam"), RECTIFIED)
-    assert no_pinhole.issue is not None
-    assert no_pinhole.issue.code == "no_projection"
+    for place in ((1, 0), (2, 1)):
+        strange = P.copy()
+        strange[place] = 1.0
+        no_pinhole = picture_camera(info(projection=strange), PictureShape(640, 480, "cam"), RECTIFIED)
+        assert no_pinhole.issue is not None
+        assert no_pinhole.issue.code == "no_projection"
 
 
 def test_a_camera_info_of_the_binned_size_has_the_intrinsics_of_the_whole_sensor() -> None:

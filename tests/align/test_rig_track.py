@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.align.frame_track import MAX_FRAMES
 from perception.align.rig_track import RigTrack
+from perception.align.rig_tracks import RigTracks
 from perception.config import CameraConfig
 from perception.geometry import pose_matrix
 from perception.types import (
@@ -17,6 +20,8 @@ from perception.types import (
     FrameTransforms,
     RangeScan,
 )
+from tests.align.rig_build import camera_info, rig_config
+from tests.align.rig_build import image as rig_image
 
 MS = 1_000_000
 CAMERA = CameraConfig(topic="/camera", calibration="/info", transforms=("/tf",))
@@ -175,6 +180,23 @@ def test_after_a_break_the_last_known_rig_holds() -> None:
     rig, issues = found.at(0, image(0), scan(0))
     np.testing.assert_allclose(rig.camera_from("lidar"), np.linalg.inv(yawed(0.2)), atol=1e-9)
     assert issues == ()
+
+
+@pytest.mark.parametrize("size", [(64, 48), (32, 24)])
+def test_after_a_break_every_camera_has_its_last_camera_info_picture_and_pose(size: tuple[int, int]) -> None:
+    found = RigTracks(rig_config().sensors)
+    for i in range(3):
+        found.learn(tf(10_000 + 100 * i, "front", yawed(0.1 * i)))
+    for name in ("front", "left"):
+        for at_s, focal in ((0, 40.0), (10, 60.0)):
+            found.learn(replace(camera_info(name, focal), stamp_ns=at_s * 1000 * MS))
+            found.learn(rig_image(name, 1000 * at_s, (64, 48) if at_s == 0 else size))
+    found.begin_anew()
+    front_from_base = found.at(0)["front"].rig.camera_from("base")
+    np.testing.assert_allclose(front_from_base, np.linalg.inv(yawed(0.2)), atol=1e-9)
+    for placing in found.at(0).values():
+        assert placing.rig.calibration is not None
+        assert placing.rig.calibration.intrinsics[0, 0] == 60.0 * size[0] / 64
 
 
 def test_frames_are_bounded_and_cycles_end() -> None:

@@ -179,6 +179,24 @@ def test_an_image_of_one_channel_that_holds_no_distances_is_no_range(
         assert (item.code, f"says '{word}', not distances" in item.reason) == ("depth_image", True)
 
 
+@pytest.mark.parametrize(
+    ("topic", "frame", "role"),
+    [
+        ("/device_0/sensor_0/Depth_0/image/data", "0", "range"),
+        ("/sensor_0/image", "camera_depth_optical_frame", "range"),
+        ("/device_0/sensor_0/Infrared_1/image/data", "0", "camera"),
+    ],
+)
+def test_pictures_of_16_grey_bits_are_depth_where_topic_or_frame_says_so(
+    tmp_path: Path, topic: str, frame: str, role: str
+) -> None:
+    """RealSense calls the layout of depth `mono16`."""
+    log = SmallLog().raw_image(topic, "mono16", frame=frame).calibration(frame=frame).status(hz=50.0)
+    choice = choice_of(log, tmp_path)
+    other = {"range": "camera", "camera": "range"}[role]
+    assert (topic_of(choice, role), topic_of(choice, other)) == (topic, None)
+
+
 def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> None:
     log = SmallLog().raw_image("/camera/image", "16UC1").raw_image("/depth_cam/rgb", "rgb8")
     choice = choice_of(log.raw_image("/left", "mono8").raw_image("/right", "mono8"), tmp_path)
@@ -431,9 +449,10 @@ def test_gravity_tells_the_way_up_and_the_unit(
 
 
 def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
-    assert not any(
-        "status" in text for text in choice_of(odometry(SmallLog().image(), "/odom"), tmp_path).warnings
-    )
+    choice = choice_of(odometry(SmallLog().image(), "/odom"), tmp_path)
+    assert choice.config.sensors.status is not None
+    assert choice.config.sensors.status.topic == "/odom"
+    assert not any("status" in text for text in choice.warnings)
 
 
 def test_positions_of_an_earlier_run_are_no_truth(tmp_path: Path) -> None:

@@ -59,6 +59,16 @@ def test_the_clock_of_a_log_that_begins_at_zero_tells_the_unit_by_its_rate(tmp_p
     assert {round((reading.log_time_ns - reading.stamp_ns) / 1e6) for reading in readings} == {100}
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_a_clock_far_from_that_of_a_log_that_begins_at_zero_is_not_used(tmp_path: Path, unit: str) -> None:
+    start_s, ahead_ns = -START_NS / 1e9 + 5, 100 * 3600 * 10**9
+    path = log_with_status(tmp_path / "a.mcap", lambda ns: (ns + ahead_ns) / UNITS[unit], start_s)
+    choice, readings = chosen(path)
+    (warning,) = [text for text in choice.warnings if "its clock is" in text]
+    assert f"time grows in {unit}, but its clock is 100 h from the log's" in warning
+    assert not any(reading.stamped for reading in readings)
+
+
 def test_the_clock_of_a_machine_is_not_used_before_the_user_says_so(tmp_path: Path) -> None:
     path = log_with_status(tmp_path / "a.mcap", lambda ns: (ns - START_NS) // 10**6 + 60_000)
     choice, readings = chosen(path)

@@ -77,6 +77,25 @@ def test_a_fault_of_an_unconfigured_sensor_is_an_error_and_all_skips_it() -> Non
     assert len(plan_errors(["camera.blur=2", "status.loss=1"], ("range",), "--fault")) == 2
 
 
+def test_a_fault_of_a_kind_is_one_of_each_of_its_sensors_whose_own_goes_first() -> None:
+    sensors = {"left": "camera", "right": "camera", "lidar": "range"}
+    plan = parse_plan(["left.loss=0.5", "camera.loss=0.1,camera.blur=0.2,seed=3"], sensors=sensors)
+    assert set(plan.resolved(sensors).faults) == {
+        Fault("left", "loss", 0.5),
+        Fault("left", "blur", 0.2, 3),
+        Fault("right", "loss", 0.1, 3),
+        Fault("right", "blur", 0.2, 3),
+    }
+
+
+def test_how_late_and_how_far_back_faults_reach() -> None:
+    plan = parse_plan(["camera.latency=0.5,camera.jitter=0.25,camera.reordering=0.1", "range.corruption=0.1"])
+    assert [plan.delay_ns(sensor) for sensor in SENSORS] == [650_000_000, 0, 0]
+    assert plan.memory_ns == 4_650_000_000
+    assert [plan.thins(sensor) for sensor in SENSORS] == [False, True, False]
+    assert parse_plan([]).memory_ns == 0
+
+
 def test_every_kind_documents_its_severity() -> None:
     assert set(KINDS) == set(SENSORS)
     assert all(len(text) > 20 for kinds in KINDS.values() for text in kinds.values())

@@ -126,6 +126,9 @@ def test_status_and_control_truth_may_come_from_one_topic_and_boxes_may_not() ->
     assert config.roles() == {"/vehicle/control": "status"}
     assert config.truth.stamped_ahead_ns == 0, "a status message holds the values of its own stamp"
     assert config.truth.control_shift_ns == 500_000_000
+    said = {"control": "/vehicle/control", "control_stamped_ahead_ms": 200}
+    told = parse_config({"reference": "status", "sensors": sensors, "truth": said})
+    assert told.truth.stamped_ahead_ns == 200_000_000
     again = parse_config(yaml.safe_load(to_yaml(config)))
     assert again == config
     faults = faults_of({"reference": "status", "sensors": sensors, "truth": {"boxes": "/vehicle/control"}})

@@ -14,7 +14,7 @@ from perception.evaluation.log_record import LEAST_SCORE
 from perception.evaluation.resampling import Resampler, Resampling
 from perception.evaluation.slices.frame_conditions import FrameConditions, frame_conditions
 from perception.evaluation.slices.slice_comparison import slices
-from perception.evaluation.slices.slice_definitions import parse_slices
+from perception.evaluation.slices.slice_definitions import parse_slices, slices_of
 from perception.logs import open_log
 from perception.types import Detection, Detections, TruthFrame
 from tests.evaluation.metrics.build import Pair
@@ -108,6 +108,33 @@ def test_a_status_field_and_speed_cut_the_frames() -> None:
     assert not [s for s in found if s.by == "speed"]  # all frames are in one part: nothing to hold it against
     with pytest.raises(ConfigError, match=r"called 'weel'; did you mean wheel\? The logs have wheel, speed"):
         slices(resampler, one.records, here, ("status:weel",), 0.5)
+
+
+def test_every_object_and_frame_is_in_exactly_one_part_of_each_kind() -> None:
+    """Of sizes, distances, visible parts, brightness and thirds of a log, edges of the parts among them."""
+    record = scored([drive(2, 300)]).records[0]
+    count = len(record.objects)
+    draw = np.random.default_rng(3)
+    edges = {
+        "area": (0, 32**2, 96**2, 200**2),
+        "distance": (0, 10, 20, 40, 90),
+        "visible": (0.1, 0.5, 0.8, 1),
+    }
+    for column, values in edges.items():
+        record.objects[column][:] = np.where(draw.random(count) < 0.5, draw.choice(values, count),
+                                             draw.uniform(min(values), max(values), count))  # fmt: skip
+    brightness = np.linspace(0, 255, len(record.frames))
+    brightness[:3] = (0, 50, 100)
+    kinds = ("size", "distance", "visibility", "light", "time")
+    parts = list(slices_of([record], [FrameConditions("", brightness)], kinds))
+    assert len(parts) == 3 + 4 + 3 + 3 + 3
+    for kind in kinds:
+        masks = [(part.objects or part.frames)[0] for part in parts if part.by == kind]
+        np.testing.assert_array_equal(np.sum(masks, axis=0), 1, err_msg=kind)
+        assert all(mask.any() for mask in masks), kind
+    area = record.objects["area"]
+    medium = next(part for part in parts if part.name == "medium").objects[0]
+    np.testing.assert_array_equal(medium, (area >= 1024) & (area < 9216))
 
 
 def test_by_chance_nothing_is_sure() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
-from perception.geometry import pose_matrix
+from perception.geometry import pose_matrix, quaternion_from_rotation, rotation_from_quaternion
 from perception.geometry.pose_history import MAX_GAP_NS, MAX_POSES, PoseHistory, interpolated_poses
 
 MS = 1_000_000
@@ -27,6 +27,29 @@ def test_between_two_poses_it_is_scipys_slerp(seed: int, fraction: float) -> Non
     np.testing.assert_allclose(
         found[:3, 3], (1 - fraction) * poses[0][:3, 3] + fraction * poses[1][:3, 3], atol=1e-9
     )
+
+
+RIGHT_ANGLES = Rotation.create_group("O").as_matrix().round()
+"""The 24 rotations by right angles, exactly as a rig states them."""
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    short_of_half=st.sampled_from([0.0, 1e-12, 1e-8, 1e-4, 0.1, 2.0, np.pi]),
+)
+def test_a_rotation_and_its_quaternion_are_the_same(seed: int, short_of_half: float) -> None:
+    axis = np.random.default_rng(seed).normal(size=3)
+    rotation = Rotation.from_rotvec(axis / np.linalg.norm(axis) * (np.pi - short_of_half)).as_matrix()
+    quaternion = quaternion_from_rotation(rotation)
+    assert quaternion[3] >= 0
+    np.testing.assert_allclose(np.linalg.norm(quaternion), 1.0, atol=1e-12)
+    np.testing.assert_allclose(Rotation.from_quat(quaternion).as_matrix(), rotation, atol=1e-12)
+
+
+def test_rotations_by_right_angles_have_their_quaternions() -> None:
+    for rotation in RIGHT_ANGLES:
+        found = rotation_from_quaternion(*quaternion_from_rotation(rotation))
+        np.testing.assert_allclose(found, rotation, atol=1e-12)
 
 
 @given(order=st.permutations(range(8)), at_ms=st.integers(-300, 1300))

@@ -128,3 +128,15 @@ def test_big_endian_samples_are_swapped() -> None:
     swapped = little_endian("mono16", 8, pixels.astype(">u2").tobytes() + b"\x00")
     assert np.array_equal(np.frombuffer(swapped, "<u2"), pixels)
     assert little_endian("rgb8", 30, b"abc") == b"abc"
+
+
+@pytest.mark.parametrize("name", ["uyvy", "yuyv", "yvyu", "nv12", "nv21", "i420", "yv12"])
+def test_colours_of_pairs_of_pixels_need_even_sizes(name: str) -> None:
+    halves_rows = name in ("nv12", "nv21", "i420", "yv12")
+    assert raw_step(name, 4, 2, 0, 1000)[0] == name
+    for width, height, fits in ((5, 2, False), (4, 3, not halves_rows), (5, 3, False)):
+        if fits:
+            raw_step(name, width, height, 0, 1000)
+            continue
+        with pytest.raises(DecodeError, match=f"{width}x{height} pixels is no {name}"):
+            raw_step(name, width, height, 0, 1000)

@@ -105,7 +105,7 @@ def test_a_scan_in_degrees_is_doubted() -> None:
 
 
 @pytest.mark.parametrize(("azimuth", "word"), [(0.7, ""), (math.nan, ""), (45.0, "up to 45 rad")])
-def test_azimuths_of_a_radar_in_degrees_are_doubted(azimuth: float, word: str) -> None:
+def test_returns_of_a_radar_are_placed_and_azimuths_in_degrees_are_doubted(azimuth: float, word: str) -> None:
     fields = ("range", "azimuth", "elevation", "doppler_velocity", "amplitude")
     texts = {
         "radar_msgs/msg/RadarReturn": "".join(f"float32 {name}\n" for name in fields),
@@ -119,11 +119,19 @@ def test_azimuths_of_a_radar_in_degrees_are_doubted(azimuth: float, word: str) -
                 for key, value in get_types_from_msg(text, name).items()
             }
         )
-    held = make("radar_msgs/msg/RadarReturn", **dict(zip(fields, (5.0, azimuth, 0.0, 1.0, 1.0), strict=True)))
+    held = make(
+        "radar_msgs/msg/RadarReturn", **dict(zip(fields, (5.0, azimuth, 0.3, -2.0, 7.0), strict=True))
+    )
     found = decode(encode(make("radar_msgs/msg/RadarScan", header=header(), returns=[held])))
     assert isinstance(found, RangeScan)
     assert word in found.doubt
     assert bool(found.doubt) == bool(word)
+    assert found.radial_speed_m_s is not None
+    assert found.intensity is not None
+    assert (found.radial_speed_m_s.tolist(), found.intensity.tolist()) == ([-2.0], [7.0])
+    level = 5 * math.cos(0.3)
+    expected = [[level * math.cos(azimuth), level * math.sin(azimuth), 5 * math.sin(0.3)]]
+    np.testing.assert_allclose(found.points_m, expected, rtol=1e-6)
 
 
 # --- vendors ------------------------------------------------------------------------------------------

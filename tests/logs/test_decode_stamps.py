@@ -155,6 +155,15 @@ def test_a_clock_that_starts_with_the_log_is_not_guessed() -> None:
     assert "timestamp: 12.5" in found.stamp_problem
 
 
+@pytest.mark.parametrize("hours", [1, 30, 250])
+def test_milliseconds_since_a_machine_started_are_no_date(hours: int) -> None:
+    for arrival_ns in (5_000_000_000, ARRIVAL_NS):
+        found = status({"timestamp": hours * 3_600_000 + 0.5}, arrival_ns)
+        assert (found.stamp_ns, found.stamped) == (arrival_ns, False)
+    date = status({"timestamp": 1_100_000_000.5}, arrival_ns=5_000_000_000)  # in 2004
+    assert (date.stamp_ns, date.stamped) == (1_100_000_000_500_000_000, True)
+
+
 def test_each_transform_has_its_own_stamp() -> None:
     transform = {"translation": {"x": 1.0}, "rotation": {"w": 1.0}}
     times = ({"sec": 1_700_000_000, "nsec": 5}, "2023-11-14T22:13:21Z", None)

@@ -60,7 +60,14 @@ def test_rvl_gives_back_every_value(seed: int, empty: float) -> None:
 def test_rvl_that_is_cut_or_wrong_is_refused() -> None:
     values = np.arange(1, 400, dtype=np.uint16)
     data = encoded_rvl(values)
-    for broken, count in ((data[: len(data) // 2], 399), (data, 200), (b"", 1), (b"\xff" * 64, 10)):
+    long = struct.pack("<2I", 0x01888888, 0x88888100)  # one value whose difference has 12 nibbles
+    for broken, count in (
+        (data[: len(data) // 2], 399),
+        (data, 200),
+        (b"", 1),
+        (b"\xff" * 64, 10),
+        (long, 1),
+    ):
         with pytest.raises(DecodeError, match="RVL data"):
             decode_rvl(broken, count)
     rng = np.random.default_rng(0)

@@ -205,7 +205,8 @@ def test_wrong_files_get_one_line_each(tmp_path: Path) -> None:
 def test_classes_that_do_not_fit_the_labels_are_named(tmp_path: Path) -> None:
     cells = 12 * 8 + 6 * 4 + 3 * 2
     path = write_detector(tmp_path / "yolo.onnx", {"output0": np.zeros((1, 4 + 7, cells), np.float32)})
-    assert "the file has no names, and 7 classes if it is yolov8" in refusal(path)
+    for options in ({}, {"output": {"classes": 7}}):
+        assert "the file has no names, and 7 classes if it is yolov8" in refusal(path, options)
     assert "labels: expected 7 names" in refusal(path, {"labels": ["a", "b"]})
     text = refusal(path, {"labels": list("abcdefg"), "family": "fastestdet"})
     assert "they look like yolov8 (output0 [11, 126]" in text

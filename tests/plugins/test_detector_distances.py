@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perception.diagnosis.conformance.samples import drawn_samples
-from perception.geometry import TransformTree, project
+from perception.geometry import TransformTree, pose_matrix, project
 from perception.models import returns_distance
 from perception.models.placed_returns import PlacedReturns, placed_returns
 from perception.models.returns_distance import distances_from_returns
@@ -138,6 +138,34 @@ def test_a_scan_in_one_plane_sees_legs_before_the_wall() -> None:
     assert distances(solid, rig, box, ("person",), high).metres[0] == pytest.approx(4.3, abs=0.3)
 
 
+@pytest.mark.parametrize("optical", [False, True])
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_scan_is_in_one_plane_where_its_returns_have_one_height(optical: bool, flat: bool) -> None:
+    """Not where they have one depth: that is a wall before the camera."""
+    sample = drawn_samples(1)[0]
+    across, along = (g.ravel() for g in np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9)))
+    right, down, ahead = across, (0 * along if flat else along), (5 + along if flat else 5 + 0 * along)
+    axes = (right, down, ahead) if optical else (ahead, -right, -down)
+    frame_from_optical = (
+        np.eye(4)[[0, 1, 2, 3]] if optical else np.eye(4)[[2, 0, 1, 3]] * [[1], [-1], [-1], [1]]
+    )
+    rig = Rig(camera_of(), TransformTree({"scanner": ("camera", np.linalg.inv(frame_from_optical))}))
+    scan = replace(
+        sample.range.value,
+        points_m=np.stack(axes, 1).astype(np.float32),
+        frame_id="scanner",
+        intensity=None,
+        radial_speed_m_s=None,
+        optical=optical,
+    )
+    placed = placed_returns(replace(sample, range=replace(sample.range, value=scan), rig=rig), 50.0)
+    assert placed is not None
+    assert placed.planar.tolist() == [flat] * 81
+    np.testing.assert_allclose(
+        np.sort(placed.range_m), np.sort(np.sqrt(right**2 + down**2 + ahead**2)), rtol=1e-6
+    )
+
+
 # --- the ground ---------------------------------------------------------------------------------------
 
 
@@ -159,15 +187,21 @@ def test_a_level_camera_sees_the_ground_at_its_height_over_the_tangent() -> None
     assert aside[0] == pytest.approx((16**2 + 1.6**2 + 3.2**2) ** 0.5 + 2.2)
 
 
-def test_a_tilted_camera_with_a_lens_sees_points_of_the_ground_where_they_are() -> None:
+@pytest.mark.parametrize(
+    ("frame", "above_m", "stated_m"), [("base_footprint", 0.0, None), ("base_link", 0.4, HEIGHT_M)]
+)
+def test_a_tilted_camera_with_a_lens_sees_points_of_the_ground_where_they_are(
+    frame: str, above_m: float, stated_m: float | None
+) -> None:
     tilt = np.deg2rad(6)
     down = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
     camera_from_ground = np.eye(4)
     camera_from_ground[:3, :3] = down @ np.array([[0, -1, 0], [0, 0, -1], [1, 0, 0]])
     camera_from_ground[:3, 3] = -camera_from_ground[:3, :3] @ [1.2, 0.1, HEIGHT_M]
     camera = camera_of((0.1, -0.05, 0.001, 0.002))
-    rig = Rig(camera, TransformTree({"base_footprint": ("camera", camera_from_ground)}))
-    ground = ground_from(rig, None)
+    camera_from_frame = camera_from_ground @ pose_matrix((0.5, 0, above_m), (0, 0, 0, 1))
+    rig = Rig(camera, TransformTree({frame: ("camera", camera_from_frame)}))
+    ground = ground_from(rig, stated_m)
     assert ground is not None
     assert ground[1] == pytest.approx(HEIGHT_M)
     for forward, left in ((8.0, 0.0), (12.0, 2.5), (20.0, -4.0)):

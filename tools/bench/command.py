@@ -110,7 +110,10 @@ def bench(
         return measure(_local(log), config, given, device.value, repeat, as_json)
     with status_line(as_json) as notify, tempfile.TemporaryDirectory() as folder:
         weights = _untrained(backbone, Path(folder)) if backbone is not None else checkpoint
-        options, given = replace(options, weights=weights, told=notify), Overrides(plugin, weights, engine)
+        options, given = (
+            replace(options, weights=weights, progress=notify),
+            Overrides(plugin, weights, engine),
+        )
         return _show(_measured(_local(log), config, given, device.value, options, copy), as_json)
 
 
@@ -196,13 +199,13 @@ def _measured(
         if copy is not None:
             target = Write("--make-log", copy[0], is_made_log)
             check_paths(files_read([log], setup, config), [target], force=copy[2])
-            options.told(f"writing {copy[0]}")
+            options.progress(f"writing {copy[0]}")
             make_log(opened, setup, copy[0], seconds=copy[1], video=copy[3])
     with open_log(copy[0] if copy else log) as measured:
         cameras = [section.topic for section in setup.sensors.cameras.values()]
         is_video = any(video_facts(measured, topic) is not None for topic in cameras)
     if is_video and options.naive:
-        options.told("the naive loop decodes no video and is left out")
+        options.progress("the naive loop decodes no video and is left out")
     weights = setup.plugin.checkpoint or own_weights(setup.plugin.name)
     has_loop = setup.plugin.name == "fusion" or isinstance(load_plugin(setup.plugin.name), HasPlainLoop)
     naive = options.naive if has_loop and not is_video else ()

@@ -68,7 +68,7 @@ class Audit:
         return {head: [f for f in found if f.code != UNLIKE] for head, found in defects.items()}
 
     def unlike_training(self) -> dict[str, list[Finding]]:
-        """Return what of the inputs of each head is unlike training: they may be sound, and it may not."""
+        """Return the findings that inputs of each head are unlike those of training; they may be sound."""
         warnings = self._by_head(("warning",))
         return {head: [f for f in found if f.code == UNLIKE] for head, found in warnings.items()}
 

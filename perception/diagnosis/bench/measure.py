@@ -31,7 +31,7 @@ class BenchOptions:
         naive_frames: Most frames of the naive loop in a round.
         weights: The checkpoint that the naive loop loads; None: an untrained model.
         start: Measure the start too.
-        told: Called with a text for each step.
+        progress: Called with a text for each step.
     """
 
     backends: Sequence[str] = ("auto",)
@@ -43,7 +43,7 @@ class BenchOptions:
     naive_frames: int = 60
     weights: Path | None = None
     start: bool = True
-    told: Callable[[str], None] = lambda text: None
+    progress: Callable[[str], None] = lambda text: None
 
 
 def bench(log: Path, config: Config, device: str = "cpu", options: BenchOptions | None = None) -> BenchReport:
@@ -73,10 +73,10 @@ class _Bench:
             together: dict[int, list[MeasuredRun]] = {jobs: [] for jobs in crowds}
             for number in range(options.repeat):
                 for name, process in series.items():
-                    options.told(f"round {number + 1} of {options.repeat}: {name}")
+                    options.progress(f"round {number + 1} of {options.repeat}: {name}")
                     runs_by_setup[name].append(process.run())
                 for jobs, crowd in crowds.items():
-                    options.told(f"round {number + 1} of {options.repeat}: {jobs} logs at once")
+                    options.progress(f"round {number + 1} of {options.repeat}: {jobs} logs at once")
                     together[jobs].append(_all(crowd))
         starts = self._starts()
         return self._report(runs_by_setup, together, starts)
@@ -107,7 +107,7 @@ class _Bench:
         return setups
 
     def _open(self, name: str, setup: MeasuredSetup) -> MeasuringProcess:
-        self._options.told(f"warming up: {name}")
+        self._options.progress(f"warming up: {name}")
         series = self._stack.enter_context(closing(MeasuringProcess(setup)))
         series.warm()
         return series
@@ -134,7 +134,7 @@ class _Bench:
             return starts
         for number in range(self._options.repeat):
             for name, config in self._variants().items():
-                self._options.told(f"start {number + 1} of {self._options.repeat}: {name}")
+                self._options.progress(f"start {number + 1} of {self._options.repeat}: {name}")
                 device, weights = self._device_of(config), self._options.weights
                 setup = MeasuredSetup("full", self._log, config, device, weights=weights)
                 best, start = starts[name], start_up(setup)

@@ -107,7 +107,7 @@ def rig_speed(
     cameras: int,
     device: str = "cpu",
     repeat: int = 3,
-    told: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> RigSpeed:
     """Measure a rig of cameras made from a log, beside one of its cameras.
 
@@ -117,7 +117,7 @@ def rig_speed(
         cameras: How many cameras the rig has.
         device: `auto`, `cpu` or `cuda`.
         repeat: Rounds; both are measured in turn in each.
-        told: Called with a text for each step.
+        progress: Called with a text for each step.
 
     Raises:
         PerceptionError: The log has no camera, or the plugin does not run.
@@ -128,7 +128,7 @@ def rig_speed(
         with open_log(path) as log:
             for count, setup in setups.items():
                 write_rig_log(log, config, setup, logs[count])
-        frames, rates = _rates(setups, logs, device, repeat, told)
+        frames, rates = _rates(setups, logs, device, repeat, progress)
     ratios = [many / single for single, many in zip(rates[1], rates[cameras], strict=True)]
     sensors = setups[cameras].sensors
     counts = len(sensors.cameras), len(sensors.ranges), len(sensors.statuses)
@@ -140,7 +140,7 @@ def _rates(
     logs: Mapping[int, Path],
     device: str,
     repeat: int,
-    told: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> tuple[int, dict[int, list[float]]]:
     """Return the ticks of a replay, and the camera frames a second in each round by the number of cameras."""
     plugins = {count: kept(load_plugin(setup.plugin.name)) for count, setup in setups.items()}
@@ -148,7 +148,7 @@ def _rates(
     frames = 0
     try:
         for number in range(repeat + 1):  # the first round warms up
-            told(f"round {number} of {repeat}")
+            progress(f"round {number} of {repeat}")
             for count, setup in setups.items():
                 sink = McapSink(logs[count].with_suffix(".outputs.mcap"), timing=False)
                 with open_log(logs[count]) as log:

@@ -54,7 +54,7 @@ def viewer_cost(
     overrides: Overrides | None = None,
     device: str = "auto",
     repeat: int = 3,
-    told: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> ViewerCost:
     """Measure what viewers cost a replay of a log, with its monitor, as `perception replay` runs it.
 
@@ -62,7 +62,7 @@ def viewer_cost(
         path: The log.
         config, overrides, device: As for `perception replay`.
         repeat: Rounds; all is measured in turn in each.
-        told: Called with a text for each step.
+        progress: Called with a text for each step.
 
     Raises:
         PerceptionError: As `replay` does.
@@ -75,7 +75,7 @@ def viewer_cost(
         job = ReplayJob(path, config=config, overrides=overrides or Overrides(), device=device, force=True)
         runs = _runs(job, Path(folder))
         for number in range(repeat + 1):  # the first round warms up
-            told(f"round {number} of {repeat}")
+            progress(f"round {number} of {repeat}")
             for name, run in runs.items():
                 clock = _RunClock()
                 if not run(clock):

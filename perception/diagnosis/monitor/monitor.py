@@ -234,7 +234,7 @@ class Monitor:
 
 
 def _sound(output: Output, wrong: Mapping[str, Mapping[str, str]]) -> bool:
-    """Return whether nothing is known to be wrong with an output: it may show what is usual."""
+    """Return whether nothing is known to be wrong with an output: then it counts for the baseline."""
     blinded = any(code in BLINDING for problems in wrong.values() for code in problems)
     warned = any(code.startswith("input_") for code in output.warnings)
     return not blinded and not warned and all(part.valid for part in output.heads().values())

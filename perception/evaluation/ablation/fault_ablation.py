@@ -97,7 +97,7 @@ class FaultAblation:
         config: Config,
         plugin: MemoisedPlugin,
         observer: Observer | None = None,
-        told: Callable[[str], None] = lambda fault: None,
+        progress: Callable[[str], None] = lambda fault: None,
         span: Span | None = None,
     ) -> bool:
         """Replay a log once for each fault and severity. False: interrupted; scores so far are kept.
@@ -105,7 +105,7 @@ class FaultAblation:
         Args:
             plugin: The one that the clean replay of this log ran through: what it predicted there of samples
                 that a fault leaves alone is not computed again.
-            told: Called with each fault before its replay.
+            progress: Called with each fault before its replay.
             span: The part of this log; None: that of the options.
         """
         given = self._options
@@ -116,7 +116,7 @@ class FaultAblation:
                 if name.partition(".")[0] not in config.sensors.kinds:
                     continue
                 for severity in self.severities:
-                    told(f"{name}={severity:g}")
+                    progress(f"{name}={severity:g}")
                     if not self._one(log, config, plugin, name, severity, options):
                         return False
         finally:

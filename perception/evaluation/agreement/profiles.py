@@ -259,7 +259,7 @@ def _stds(box: Detection) -> tuple[float, ...]:
 
 
 def _scale(channel: ControlChannel) -> float:
-    """Return what a change of a channel is measured by: its std, or its size where it states none."""
+    """Return the unit of a change of a channel: its std, or the size of its value where it states none."""
     std = channel.std
     return std if std is not None and np.isfinite(std) and std > 0 else max(abs(channel.value), 1e-9)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from math import erfc, exp, inf, isinf, lgamma, log, sqrt
+from math import erfc, exp, isinf, lgamma, log, sqrt
 
 
 def student_tail(t: float, freedom: float) -> float:
@@ -67,8 +67,8 @@ def _fraction(x: float, a: float, b: float) -> float:
             c = c if abs(c) > tiny else tiny
             value *= c * d
         if abs(value - before) <= 1e-15 * abs(value):
-            return value
-    return value if value == value else inf
+            break
+    return value
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

@@ -105,7 +105,7 @@ def transforms(ros: Any, envelope: Envelope) -> Decoded:
 
 
 def odometry(ros: Any, envelope: Envelope) -> Decoded:
-    """Where the vehicle is, as a transform. By itself an odometry is a status."""
+    """Return the pose of the vehicle as a transform. By itself, an odometry is decoded as a status."""
     return frame_transforms_of(
         envelope,
         [(ros, frame_of(ros.header.frame_id), frame_of(ros.child_frame_id), ros.pose.pose)],

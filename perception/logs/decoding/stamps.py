@@ -4,7 +4,7 @@ A time that says its unit is taken as it is: ROS times, protobuf timestamps, `{"
 text as ISO 8601 has it. A bare number says none. Its field may (`timestamp_ms`, `utime`); else the number is
 compared with the arrival, and the unit that brings it within a day of it holds. Where none does, or several
 do, the message is not stamped: nothing is guessed, and the decoded message carries the problem. A number from
-10**17 (nanoseconds), or from 10**8 with a fraction (seconds), is a date since 1970 in any case.
+10**17 (nanoseconds), or from 10**9 with a fraction (seconds, from 2001 on), is a date since 1970 in any case.
 """
 
 from __future__ import annotations
@@ -272,7 +272,8 @@ def _date_unit(number: Decimal) -> TimeUnit | None:
     """Return the unit in which a number can be nothing but a date since 1970."""
     if number >= 10**17:
         return "ns"
-    return "s" if 10**8 <= number < 10**11 and number != number.to_integral_value() else None
+    # Below are milliseconds since a machine started, which may have a fraction: 10**8 of them are 28 hours.
+    return "s" if 10**9 <= number < 10**11 and number != number.to_integral_value() else None
 
 
 def _near(ns: int, message: Message, within_ns: int) -> bool:

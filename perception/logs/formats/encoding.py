@@ -22,7 +22,7 @@ from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from numpy.typing import ArrayLike
 
-from perception.geometry import Matrix
+from perception.geometry import Matrix, quaternion_from_rotation
 from perception.types import Cuboid, Float32, Schema
 
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -154,25 +154,9 @@ def numbers(stamp_ns: int, values: Mapping[str, Any]) -> bytes:
     return _encode_json(tree).encode()
 
 
-def quaternion_xyzw(rotation: Matrix) -> tuple[float, float, float, float]:
-    """Return the unit quaternion of a rotation matrix [3, 3] (Shepperd 1978)."""
-    (a, b, c), (d, e, f), (g, h, i) = rotation
-    rows = np.array(
-        [
-            [a - e - i + 1, b + d, c + g, h - f],
-            [b + d, e - a - i + 1, f + h, c - g],
-            [c + g, f + h, i - a - e + 1, d - b],
-            [h - f, c - g, d - b, a + e + i + 1],
-        ]
-    )
-    row = rows[int(np.argmax(rows.diagonal()))]
-    x, y, z, w = row / np.linalg.norm(row)
-    return float(x), float(y), float(z), float(w)
-
-
 def _set_pose(position: Any, orientation: Any, pose: Matrix) -> None:
     position.x, position.y, position.z = pose[:3, 3]
-    x, y, z, w = quaternion_xyzw(pose[:3, :3])
+    x, y, z, w = quaternion_from_rotation(pose[:3, :3])
     orientation.x, orientation.y, orientation.z, orientation.w = x, y, z, w
 
 

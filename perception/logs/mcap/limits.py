@@ -63,7 +63,7 @@ class Budget:
 
 
 def search_budget(file_size: int) -> Budget:
-    """Return what the search behind damage may cost."""
+    """Return the budget of the search for records behind damage."""
     budget = Budget(file_size)
     budget.bytes = SEARCH_BYTES + SEARCH_RATIO * file_size
     return budget

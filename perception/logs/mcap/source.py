@@ -47,7 +47,7 @@ class Source:
                 raise Malformed(f"cannot be read from the disk ({error.strerror or error})") from error
 
     def peek(self, offset: int, length: int) -> bytes:
-        """Like `read`, for many small reads going forward; not for two threads at once."""
+        """Return the same as `read`, through a window: for many small reads going forward, in one thread."""
         start = offset - self._window_at
         if start < 0 or start + length > len(self._window):
             self._window, self._window_at, start = self.read(offset, max(length, _WINDOW)), offset, 0

@@ -95,7 +95,7 @@ class McapStream(Iterator[Message]):
         self._books.close(data_crc_holds=not self._books.unproven or self._data_crc_holds())
 
     def _costs(self, block: DataBlock) -> bool:
-        """Return whether a block would have to be fetched, beyond what a look may fetch."""
+        """Return whether reading a block would fetch more than a short look at a remote log may."""
         span = (block.offset, block.length)
         return self._source.fetched_after(*span) > max(self._source.bytes_read, self._most_fetched or 0)
 

@@ -181,7 +181,7 @@ class _Presentation:
             yield self._pop(arrival_ns)
 
     def rest(self) -> Iterator[tuple[Slot, int]]:
-        """Yield what is left at the end: it arrives as far apart as it was taken."""
+        """Yield the pictures left before a pause or the end; their arrivals differ as their stamps do."""
         while self._heap:
             stamp_ns, arrival_ns = self._shown
             yield self._pop(arrival_ns + max(self._heap[0][0] - stamp_ns, 0))

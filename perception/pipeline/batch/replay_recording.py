@@ -7,7 +7,7 @@ import importlib.util
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -68,7 +68,7 @@ class ReplayRecording:
             "weights": file_sha256(plugin.checkpoint) if plugin.checkpoint is not None else "",
             "option_files": _option_files(plugin),
             "code": _package_sha256(plugin.name),
-            "versions": {**recorded_versions(), **_engine_versions()},
+            "versions": {**recorded_versions(), **recorded_versions(_ENGINES)},
         }
 
     def reads(self, logs: Sequence[Path]) -> list[Read]:
@@ -148,17 +148,6 @@ def _option_files(plugin: PluginConfig) -> dict[str, str]:
     """Return the hashes of the files that options of a plugin name, as of a model."""
     texts = [str(value) for value in plugin.options.values() if isinstance(value, str | Path) and str(value)]
     return {text: file_sha256(Path(text)) for text in texts if Path(text).is_file()}
-
-
-def _engine_versions() -> dict[str, str]:
-    """Return the versions of the packages that compute, by name. Imports none of them."""
-    versions = {}
-    for name in _ENGINES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return versions
 
 
 def _package_sha256(plugin: str) -> str:

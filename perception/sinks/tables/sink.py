@@ -170,7 +170,7 @@ class TablesSink:
         )
 
     def _add_run(self, summary: Mapping[str, Any], workers: int) -> None:
-        run, recording, told = self._run, self.recording, summary["run"]
+        run, recording, record = self._run, self.recording, summary["run"]
         values = {
             "schema_version": VERSION,
             "log": recording.log,
@@ -184,8 +184,8 @@ class TablesSink:
             **{name: summary[name] for name in ("status", "frames", "errors")},
             **{name: getattr(run, name) for name in ("plugin", "backend", "precision", "device")},
             "weights_sha256": run.weights_sha256,
-            "outputs_sha256": told.get("outputs_sha256", ""),
-            "messages_sha256": told.get("messages_sha256", ""),
+            "outputs_sha256": record.get("outputs_sha256", ""),
+            "messages_sha256": record.get("messages_sha256", ""),
             "workers": workers,
             "replay_options": recording.replay_options,
             "light": recording.light,

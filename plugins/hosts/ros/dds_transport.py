@@ -221,9 +221,12 @@ def _policies(offer: _Offer) -> list[Any]:
 
 
 def _history(offer: _Offer) -> list[Any]:
-    """Return what a reader keeps. What is replaced in a history of the last ones is told to nobody, so of
-    best-effort publishers all are kept: what is too much is rejected, and counted. A reliable publisher would
-    be made to wait for that, and with it the robot."""
+    """Return the history policies of a reader.
+
+    A history of the last messages drops older ones without a notice. So of best-effort publishers all are
+    kept, and those beyond the depth are rejected and counted. A reliable publisher would wait for such a
+    reader, and the robot with it.
+    """
     if offer.reliable:
         return [Policy.History.KeepLast(_READER_DEPTH)]
     return [Policy.History.KeepAll, Policy.ResourceLimits(_READER_DEPTH, 1, _READER_DEPTH)]

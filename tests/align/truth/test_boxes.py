@@ -92,6 +92,9 @@ def test_what_is_behind_or_beside_has_no_box() -> None:
     behind, beside = cuboid([0, 0, -5.0]), cuboid([30.0, 0, 5.0])
     around = cuboid([0, 0, 1.0], [3.0, 3.0, 4.0])
     assert boxes_of(cuboids(behind, beside, around), rig(), SAME) == ()
+    # A bent lens sees farther to the side in the corners of the image than in the middle of its edges.
+    corners_only = cuboid([18.0, 0.0, 20.0], [0.2, 0.2, 0.2])
+    assert boxes_of(cuboids(corners_only), rig([-0.12, 0.03, 0.0, 0.0]), SAME) == ()
 
 
 def test_own_vehicle_around_the_camera_hides_nothing() -> None:
@@ -183,6 +186,17 @@ def test_boxes_of_the_image_are_taken_as_they_are() -> None:
     assert box == TruthBox(
         "vehicle", *[getattr(message.items[0], n) for n in ("xyxy", "distance_m", "visible", "track_id")]
     )
+
+
+def test_boxes_of_a_picture_of_another_size_are_scaled_to_the_recorded_one() -> None:
+    message = TruthBoxes("/boxes", 0, 0, boxes_message(0).items, size=(100, 200))
+    for picture, expected in (
+        ((50, 400), (0.5, 4, 15, 80)),
+        ((100, 200), (1, 2, 30, 40)),
+        (None, (1, 2, 30, 40)),
+    ):
+        (box,) = boxes_of(message, Rig(), SAME, picture) or ()
+        assert box.xyxy == expected
 
 
 def test_the_nearest_come_first() -> None:

@@ -60,6 +60,7 @@ def test_a_deletion_spares_what_is_newer() -> None:
     track = filled(update(0, "a"), update(100, "b"), late, update(200))
     assert scene(track, 50) == set()
     assert scene(track, 200) == {"b"}
+    assert scene(filled(update(0, "a"), update(0, deleted=(None,))), 0) == {"a"}, "as old is not older"
 
 
 def test_an_entity_lasts_as_long_as_its_lifetime_says_also_far_from_any_message() -> None:
@@ -121,6 +122,17 @@ def test_what_was_forgotten_is_still_there(seed: int) -> None:
         assert scene(forgetful, 100 * i) == expected
         assert scene(shuffled, 100 * i) == expected
     assert len(forgetful.messages) <= 3
+
+
+@given(order=st.permutations(range(8)), seed=st.integers(0, 2**32 - 1))
+def test_a_message_of_before_counts_also_after_a_later_scene_was_given(order: list[int], seed: int) -> None:
+    rng = random.Random(seed)
+    messages = [update(100 * i, rng.choice("abcd"), deleted=(rng.choice("abcd"),)) for i in order]
+    track = BoxTrack()
+    for count, message in enumerate(messages, start=1):
+        track.add(message)
+        at_ms = 100 * max(order[:count])
+        assert scene(track, at_ms) == scene(filled(*messages[:count]), at_ms)
 
 
 @pytest.mark.parametrize("count", [MAX_ENTITIES + 5])

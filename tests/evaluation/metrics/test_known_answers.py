@@ -96,8 +96,12 @@ def test_confusion_counts_what_is_taken_for_what() -> None:
         detection((200, 0, 250, 50), 0.8, "person"),
         detection(FAR, 0.7, "person"),
         detection((0, 200, 50, 250), 0.2, "vehicle"),
+        detection((400, 0, 450, 50), 0.9, "vehicle"),
+        detection((400, 200, 450, 250), 0.9, "vehicle"),
     ]
     true = [
+        truth_box((400, 0, 450, 50)),
+        truth_box((400, 200, 450, 250)),
         truth_box(BOX),
         truth_box((200, 0, 250, 50)),
         truth_box((0, 200, 50, 250)),
@@ -107,8 +111,8 @@ def test_confusion_counts_what_is_taken_for_what() -> None:
     found = numbers(metric, frame(predicted, true))
     details = metric.compute().details
     assert details["labels"] == ["vehicle", "person", "background"]
-    assert details["matrix"] == [[1, 1, 1], [0, 0, 1], [0, 1, 0]]
-    assert found["confused"] == 0.5
+    assert details["matrix"] == [[3, 1, 1], [0, 0, 1], [0, 1, 0]]
+    assert found["confused"] == 0.25
 
 
 def test_confusion_knows_nothing_of_ignore_regions() -> None:

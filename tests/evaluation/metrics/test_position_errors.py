@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from perception.evaluation.metrics import PositionErrors, Rules
+from perception.evaluation.metrics.frame import ScoredFrames
+from perception.evaluation.metrics.frame_columns import columns_of
 from perception.geometry import TransformTree, pose_matrix
 from perception.types import CameraInfo, Output, Rig, TruthBox, TruthFrame
 from tests.evaluation.metrics.build import Pair, detection, frame
@@ -49,6 +51,40 @@ def test_an_error_has_a_part_along_the_ray_and_one_across_it() -> None:
     assert found["position_abs/vehicle"] == pytest.approx(np.hypot(2.0, 0.5), rel=1e-5)
     assert found["position_NEES"] == pytest.approx((2.0**2 + 0.5**2) / 0.25 / 3, rel=1e-5)
     assert found["position_coverage80"] == 0.0
+
+
+def test_every_detection_of_every_frame_has_its_own_error() -> None:
+    """Whether frames are scored one by one, or several in one piece, each with a rig of its own."""
+    rng = np.random.default_rng(5)
+    pairs, along, across, nees = [], [], [], []
+    for _ in range(4):
+        base_from_camera = pose_matrix(tuple(rng.normal(size=3)), tuple(rng.normal(size=4)))
+        rig = Rig(INFO, TransformTree({"camera": ("base_link", base_from_camera)}))
+        predicted, true = [], []
+        for place in range(3):
+            box = (100.0 * place, 100.0, 100.0 * place + 40.0, 140.0)
+            centre, error = rng.uniform([-3, -2, 5], [3, 2, 20]), rng.normal(size=3)
+            root = rng.normal(size=(3, 3)) + 2 * np.eye(3)
+            covariance = root @ root.T
+            position = (base_from_camera @ [*(centre + error), 1.0])[:3]
+            stated = tuple(map(tuple, covariance.tolist()))
+            item = replace(detection(box), position_m=tuple(position), position_cov_m2=stated)
+            predicted.append(replace(item, position_unknown=""))
+            true.append(TruthBox("vehicle", box, 5.0, 1.0, "", tuple(centre)))
+            part = error @ centre / np.linalg.norm(centre)
+            along.append(abs(part))
+            across.append(np.sqrt(error @ error - part**2))
+            turned = base_from_camera[:3, :3] @ error
+            nees.append(turned @ np.linalg.inv(covariance) @ turned / 3)
+        output, truth = frame(predicted, true)
+        head = replace(output.detections, position_frame="base_link")
+        pairs.append((Output(output.tick, head, None), TruthFrame(truth.stamp_ns, truth.boxes, rig=rig)))
+    together = PositionErrors(Rules(min_support=1))
+    together.add(ScoredFrames(columns_of(pairs), together.rules))
+    for found in (values(*pairs), {name: value.value for name, value in together.compute().values.items()}):
+        assert found["position_along"] == pytest.approx(np.mean(along), rel=1e-5)
+        assert found["position_across"] == pytest.approx(np.mean(across), rel=1e-5)
+        assert found["position_NEES"] == pytest.approx(np.mean(nees), rel=1e-5)
 
 
 def test_errors_as_large_as_the_covariance_says_are_calibrated() -> None:

@@ -234,8 +234,9 @@ def test_decoding_at_a_scale_changes_little(interpolation: str) -> None:
     assert 0 < np.abs(full.astype(int) - half).mean() < 2
 
 
-def test_an_image_is_not_decoded_smaller_than_the_input() -> None:
-    frame = frame_of(encoded(picture(100, 50)))
+@pytest.mark.parametrize("size", [(100, 50), (100, 400), (800, 50)])
+def test_an_image_is_not_decoded_smaller_than_the_input(size: tuple[int, int]) -> None:
+    frame = frame_of(encoded(picture(*size)))
     full, reduced = (
         image_pixels(frame, InputSpec(width=64, height=32, decode_scale=scale)) for scale in (1, 8)
     )

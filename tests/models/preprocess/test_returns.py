@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 import cv2
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.models.preprocess import InputSpec, returns_array
+from perception.geometry import TransformTree, invert_pose, pose_matrix, transform_points
+from perception.models.preprocess import InputSpec, merged_returns, returns_array
 from perception.models.preprocess.returns import UnusableScan, cell_size
 from perception.models.tensors import RETURN_CHANNELS
-from perception.types import Rig
+from perception.types import Absent, Input, RangeScan, Rig, Sample, Tick, absent_sample
 from tests.models.preprocess.build import CAMERA_FROM_SCANNER, rig, scan_of
 
 SPEC = InputSpec(width=128, height=64, returns=32)
@@ -116,6 +118,58 @@ def test_one_return_in_numbers() -> None:
     assert not rows[1:].any()
 
 
+def sample_of(scans: dict[str, RangeScan], where: Rig) -> Sample:
+    ranges = {name: Input(name, scan.topic, scan, 0, 0.0) for name, scan in scans.items()}
+    ranges["silent"] = Input("silent", "/silent", None, absence=Absent("silent", "silent"))
+    return replace(absent_sample(Tick(0, "reference", 0, 0), "none"), ranges=ranges, rig=where)
+
+
+@given(
+    seed=SEEDS,
+    counts=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    turn=st.sampled_from([(0, 0, 1, 1), (1, 0, 0, 1), (0, -1, 0, 1), (1, 1, 1, 1)]),
+)
+def test_scans_of_several_sensors_are_one_scan_as_the_camera_sees_it(
+    seed: int, counts: tuple[int, int], turn: tuple[int, int, int, int]
+) -> None:
+    """Each by the pose of its sensor, in whatever order, beside scans that are broken or not placed."""
+    rng = np.random.default_rng(seed)
+    where = rig()
+    turned = pose_matrix((0.25, -0.5, 1.0), turn)  # right angles and dyadic numbers: nothing is rounded
+    where = Rig(where.calibration, TransformTree({**where.transforms.edges, "radar": ("scanner", turned)}))
+    points = [drawn_points(seed + i, count, step=1 / 64) for i, count in enumerate(counts)]
+    values = [(rng.integers(0, 9, count), rng.normal(size=count)) for count in counts]
+    scans = {
+        "lidar": scan_of(points[0], *values[0]),
+        "radar": scan_of(transform_points(invert_pose(turned), points[1]), *values[1], frame_id="radar"),
+        "broken": scan_of([[np.nan, 0.0, 0.0]]),
+        "lost": scan_of([[1.0, 0.0, 0.0]], frame_id="nowhere"),
+    }
+    near = [np.linalg.norm(scan.points_m, axis=1) <= SPEC.max_range_m for scan in list(scans.values())[:2]]
+    both = scan_of(
+        *(
+            np.concatenate([each[kept] for each, kept in zip(parts, near, strict=True)])
+            for parts in (points, *zip(*values, strict=True))
+        )
+    )
+    expected = returns_array(both, where, InputSpec(width=128, height=64, returns=32, max_range_m=1e3))
+    for order in (list(scans), list(scans)[::-1]):
+        found = merged_returns(sample_of({name: scans[name] for name in order}, where), SPEC)
+        assert found is not None
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_scans_of_several_sensors_without_a_return_say_why_of_each() -> None:
+    scans = {
+        "a": replace(scan_of([[np.nan, 0, 0]]), topic="/a"),
+        "b": replace(scan_of(np.zeros((0, 3))), topic="/b"),
+    }
+    with pytest.raises(UnusableScan, match=r"^/a: none of 1 returns .*; /b: scan without returns$"):
+        merged_returns(sample_of(scans, rig()), SPEC)
+    assert merged_returns(sample_of({}, rig()), SPEC) is None
+
+
 def test_without_a_rig_returns_are_seen_from_the_sensor() -> None:
     scan = scan_of([[10.0, 10.0, 0.0], [0.0, 0.0, 5.0]])
     for where in (Rig(), Rig(rig().calibration), Rig(None, rig().transforms)):
@@ -128,8 +182,6 @@ def test_a_calibration_of_another_size_places_returns_in_the_same_part_of_the_in
     scan = scan_of([[10.0, 1.0, 0.5]])
     small = rig()
     assert small.calibration is not None
-    from dataclasses import replace
-
     doubled = replace(
         small.calibration,
         width=1280,

@@ -40,7 +40,9 @@ def flat(rgb: tuple[float, float, float], colours: str, size: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("colours", [f"{name}{extent}" for name in KR_KB for extent in ("", " full")])
-@pytest.mark.parametrize("rgb", [(200, 30, 60), (20, 180, 90), (128, 128, 128), (255, 255, 255), (0, 0, 0)])
+@pytest.mark.parametrize(
+    "rgb", [(200, 30, 60), (20, 180, 90), (20, 60, 250), (128, 128, 128), (255, 255, 255), (0, 0, 0)]
+)
 def test_a_colour_comes_back_as_it_was(colours: str, rgb: tuple[int, int, int]) -> None:
     picture = frame(flat(rgb, colours, (32, 16)), colours)
     pixels = image_pixels(picture, InputSpec(width=32, height=16))

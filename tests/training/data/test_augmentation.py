@@ -202,12 +202,25 @@ def test_lost_returns_are_zeros_and_one_is_left(cached: CachedLog) -> None:
 
 def test_a_shifted_rig_moves_returns_together_and_drops_what_leaves_the_image(cached: CachedLog) -> None:
     before = cached.sample(4).inputs
-    after = augmenter(cached, rig_shift_px=8)(cached.sample(4), rng(3), lambda: None).inputs
-    both = (before.returns[:, IN_IMAGE] > 0) & (after.returns[:, IN_IMAGE] > 0)
-    shift = after.returns[both, :2] - before.returns[both, :2]
-    np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-4)
-    assert abs(shift[0]).max() > 0.1
-    np.testing.assert_array_equal(after.returns[:, BEARING], before.returns[:, BEARING])
+    inside = before.returns[:, IN_IMAGE] > 0
+    height, width = before.image.shape[1:]
+    left = 0
+    for seed in range(8):
+        after = augmenter(cached, rig_shift_px=30)(cached.sample(4), rng(seed), lambda: None).inputs
+        stays = after.returns[:, IN_IMAGE] > 0
+        assert stays.any()
+        assert not (stays & ~inside).any()
+        shift = after.returns[stays, :2] - before.returns[stays, :2]
+        np.testing.assert_allclose(shift, np.broadcast_to(shift[0], shift.shape), atol=1e-4)
+        assert abs(shift[0]).max() > 0.1
+        u, v = (before.returns[:, :2] + shift[0]).T
+        seen = inside & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        edge = np.minimum(np.minimum(abs(u), abs(u - width)), np.minimum(abs(v), abs(v - height))) < 1e-3
+        np.testing.assert_array_equal(stays[~edge], seen[~edge])
+        assert not after.returns[~stays, :2].any()
+        np.testing.assert_array_equal(after.returns[:, BEARING], before.returns[:, BEARING])
+        left += int((inside & ~stays).sum())
+    assert left
 
 
 def test_a_late_sensor_is_the_one_before_with_its_age(cached: CachedLog) -> None:

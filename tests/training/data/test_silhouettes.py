@@ -45,6 +45,15 @@ def test_the_outline_of_an_object_is_found(seed: int, half: tuple[int, int]) -> 
     assert (found & mask).sum() / (found | mask).sum() > 0.85
 
 
+def test_a_speck_of_the_same_colour_is_no_part_of_the_object() -> None:
+    image, mask = scene(1, (160, 160), (30, 45))
+    cv2.circle(image, (55, 41), 5, (190, 40, 50), -1)  # in a corner of the box
+    opacity = silhouette(image, np.array([50.0, 35, 111, 126]))
+    assert opacity is not None
+    assert opacity[36:47, 50:60].max() < 0.5
+    assert ((opacity > 0.5) & mask).sum() > 0.9 * mask.sum()
+
+
 def test_what_has_no_outline_is_not_cut_out() -> None:
     flat = np.full((80, 80, 3), 120, np.uint8)
     assert silhouette(flat, np.array([20.0, 20, 60, 60])) is None

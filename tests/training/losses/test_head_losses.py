@@ -15,8 +15,10 @@ from perception.models.camera_encoder import Pyramid
 from perception.training.losses import HeadLosses, Targets, make_targets, resolve_losses
 from perception.training.losses.methods import BOX, CLASS, VALUE
 from perception.training.losses.targets import Grid
+from perception.types import heads
 from tests.fusion_scenes import SMALL, lively_model, scene
 from tests.training.losses.test_targets import H, W, perfect, truth
+from tests.types.speed_limit import SPEED_LIMIT
 
 HEADS = ("class", "box", "distance", "control")
 EVERY = [
@@ -201,3 +203,16 @@ def test_losses_of_parts_of_a_batch_add_up_to_those_of_the_whole() -> None:
         parts.append(losses(mine, own, lambda count, totals=totals: next(totals)))  # type: ignore[misc]
     for head in HEADS:
         torch.testing.assert_close(parts[0][head] + parts[1][head], whole[head])
+
+
+def test_the_loss_of_a_further_head_is_a_mean_over_the_samples_with_its_truth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(heads._registered, SPEED_LIMIT.name, SPEED_LIMIT)
+    logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 0.0], [9.0, 9.0, 9.0], [0.0, 0.0, 1.0]])
+    limits = torch.tensor([[30.0], [80.0], [torch.nan], [50.0]])
+    predicted = lively_model(seed=3).dense(scene(SMALL, 1))._replace(extra=(logits,))
+    true = make_targets(truth([]), 3, Grid(H, W))._replace(extra=limits)
+    found = HeadLosses(extra_heads=("speed_limit",))(predicted, true)
+    right = (math.exp(2) / (math.exp(2) + 2), 1 / 3, 1 / (2 + math.e))
+    assert found["speed_limit"].item() == pytest.approx(-sum(map(math.log, right)) / 3, rel=1e-5)
