@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from perception.autoconfig.naming_rules import kind_of
+from perception.geometry import is_optical
 from perception.logs.decoding.numbers import NumberFields, find
 from perception.types import StatusReading
 
@@ -150,7 +151,7 @@ def _is_in_g(steady: Mapping[str, float]) -> bool:
 def _optical_frame(readings: Sequence[StatusReading]) -> str:
     """Return the frame that the messages name where it is one of a camera (z forward, x right), else ""."""
     frame = _text("header.frame_id", readings)
-    return frame if frame.endswith("optical_frame") else ""
+    return frame if is_optical(frame) else ""
 
 
 def _text(path: str, readings: Sequence[StatusReading]) -> str:

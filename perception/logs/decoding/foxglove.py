@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from perception.geometry import Matrix
+from perception.geometry import Matrix, is_optical
 from perception.logs.decoding import images, points
 from perception.logs.decoding.checks import (
     MAX_ITEMS,
@@ -127,7 +127,7 @@ def point_cloud(view: FieldView, envelope: Envelope) -> Decoded:
     points_m, intensity, speed = points.packed_points(data, fields, stride=stride, width=width)
     points_m = _posed(points_m, view, "the cloud")
     head, tail = _head(view, envelope)
-    return RangeScan(*head, points_m, intensity, speed, **tail)
+    return RangeScan(*head, points_m, intensity, speed, **tail, optical=is_optical(head[3]))
 
 
 def _numeric_type(field: FieldView) -> int:
