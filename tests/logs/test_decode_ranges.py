@@ -148,8 +148,8 @@ def test_a_cloud_in_an_optical_frame_has_z_forward(frame: str, is_forward_z: boo
     ]
     data = np.array([[1, 0, 5]], "<f4").view(np.uint8).ravel()
     cloud = make(
-        "sensor_msgs/msg/PointCloud2", header=header(frame), height=1, width=1, fields=fields, is_bigendian=False,
-        point_step=12, row_step=12, data=data, is_dense=True,
+        "sensor_msgs/msg/PointCloud2", header=header(frame), height=1, width=1, fields=fields,
+        is_bigendian=False, point_step=12, row_step=12, data=data, is_dense=True,
     )  # fmt: skip
     found = decode(encode(cloud))
     assert isinstance(found, RangeScan)
