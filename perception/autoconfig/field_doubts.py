@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from perception.autoconfig.naming_rules import kind_of
+from perception.autoconfig.velocity_axes import NOT_FILLED, against_pose, sideways
 from perception.geometry import is_optical
 from perception.logs.decoding.numbers import NumberFields, find
 from perception.types import StatusReading
@@ -37,40 +38,66 @@ _OF_SATELLITES = ("gps", "gnss", "navsat")
 
 
 def field_doubts(
-    schema: str, fields: Mapping[str, str], readings: Sequence[StatusReading]
-) -> tuple[dict[str, str], list[str]]:
-    """Return the channels that must not be taken, with the reason, and doubts about others to tell the user.
+    schema: str,
+    fields: Mapping[str, str],
+    readings: Sequence[StatusReading],
+    moving: Sequence[StatusReading] = (),
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the channels that must not be taken, with the reason, and others that may be wrong, with why.
 
     Args:
         schema: The name of the message type.
         fields: Channel -> dotted path, as `naming_rules.known_fields` finds them.
-        readings: Some messages.
+        readings: The first messages.
+        moving: Messages from more parts of the log, in which the vehicle may move; empty: not known.
     """
     kind = kind_of(schema)
     wrong = _wrong_twist(kind, fields, readings)
-    doubts: list[str] = []
+    doubts: dict[str, str] = {}
     speed = fields.get("speed", "")
-    if _sibling(speed, "y", readings):
-        if "LocalPosition" in kind:
-            wrong["speed"] = f"{speed} is the velocity to the north, not along the vehicle"
-        elif kind not in _BODY_TWISTS:
-            doubts.append(
-                f"speed is {speed}, one axis of a velocity: it is the speed only where that axis points "
-                "forward (in PX4's local frame x points north)"
-            )
+    if is_one_axis(speed, readings) and "speed" not in wrong:
+        reason, doubt = _wrong_axis(kind, speed, moving)
+        wrong |= {"speed": reason} if reason else {}
+        rate = fields.get("yaw_rate", "")
+        if rate and reason.endswith(NOT_FILLED) and not any(r.values.get(rate) for r in moving):
+            wrong["yaw_rate"] = f"{rate} is 0 as the rest of that velocity: {NOT_FILLED}"
+        doubts |= {"speed": doubt} if doubt else {}
     acceleration = fields.get("acceleration", "")
     steady = _steady(acceleration, readings)
     if _sibling(acceleration, "z", readings):
         if reason := _wrong_acceleration(acceleration, steady, readings):
             wrong["acceleration"] = reason
         else:
-            doubts.append(
+            doubts["acceleration"] = (
                 f"acceleration is {acceleration}, the x axis of the sensor: it is that of the vehicle only "
                 "where x points forward, and gravity enters on slopes"
             )
     if reason := _tilted_axis(fields.get("yaw_rate", ""), acceleration, steady, readings):
         wrong["yaw_rate"] = reason
     return wrong, doubts
+
+
+def is_one_axis(path: str, readings: Sequence[StatusReading]) -> bool:
+    """Return whether a path is the x axis of a vector that has y, too."""
+    return _sibling(path, "y", readings)
+
+
+def _wrong_axis(kind: str, speed: str, moving: Sequence[StatusReading]) -> tuple[str, str]:
+    """Return why the x axis of a velocity is no speed, and why it may be none; empty: nothing says so."""
+    if "LocalPosition" in kind:
+        return f"{speed} is the velocity to the north, not along the vehicle", ""
+    reason, doubt = against_pose(speed, moving) if kind == "Odometry" else ("", "")
+    if reason or doubt:
+        return reason, doubt
+    across = sideways(speed, moving)
+    if kind in _BODY_TWISTS:
+        return "", across
+    if across:
+        return f"{speed} is one axis of a velocity, and {across}", ""
+    return "", (
+        f"speed is {speed}, one axis of a velocity: it is the speed only where that axis points forward (in "
+        "PX4's local frame x points north)"
+    )
 
 
 def _wrong_twist(kind: str, fields: Mapping[str, str], readings: Sequence[StatusReading]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.first_messages import first_decoded, first_frame, first_of, rate_hz
 from perception.autoconfig.image_content import image_content
 from perception.autoconfig.readable_topics import reading_problem
-from perception.autoconfig.sensor_names import sensor_names, topic_words
+from perception.autoconfig.sensor_names import sensor_names, shared_prefix, topic_words
 from perception.config import RangeConfig
 from perception.logs import Log
 from perception.types import CameraInfo, DepthImage, RangeScan
@@ -116,11 +116,11 @@ def far_returns(log: Log, topic: str, limit_m: float) -> str:
 def _beside(topic: str, infos: list[str], images: list[str]) -> list[tuple[int, str]]:
     """Return the camera infos without a frame that lie nearer to an image than to any other, by name."""
     others = [image for image in images if image != topic]
-    near = [(names.shared_prefix(info, topic), info) for info in infos]
+    near = [(shared_prefix(info, topic), info) for info in infos]
     return [
         (parts, info)
         for parts, info in near
-        if parts > max((names.shared_prefix(info, other) for other in others), default=0)
+        if parts > max((shared_prefix(info, other) for other in others), default=0)
     ]
 
 
@@ -142,7 +142,7 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
             continue
         if not image_content(draft.log, topic).depth:
             continue
-        near = [(names.shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
+        near = [(shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
         near = near or _beside(topic, infos.get("", []), draft.of_kind("camera"))
         if word := names.says_no_distances(topic):
             text = (

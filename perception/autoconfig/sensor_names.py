@@ -59,6 +59,25 @@ def same_sensor(one: str, other: str) -> bool:
     return a == b
 
 
+def shared_prefix(a: str, b: str) -> int:
+    """Return the number of leading parts that two topics share."""
+    count = 0
+    for x, y in zip(a.strip("/").split("/"), b.strip("/").split("/"), strict=False):
+        if x != y:
+            break
+        count += 1
+    return count
+
+
+def nearness(info: str, camera: str) -> tuple[int, int]:
+    """Return how near a camera info lies to its camera: the parts they share, less those of its folder alone.
+
+    In ROS it lies beside the picture: `/front/camera_info` goes before `/front/depth/camera_info`.
+    """
+    shared = shared_prefix(info, camera)
+    return shared, min(0, shared - info.strip("/").count("/"))
+
+
 def front_first(topics: Sequence[str]) -> list[str]:
     """Return camera topics with the one that looks ahead by its name first; the others keep their order."""
     return sorted(topics, key=_place)
