@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from perception.autoconfig.frame_words import is_fixed_frame
 from perception.autoconfig.naming_rules import kind_of
 from perception.autoconfig.velocity_axes import NOT_FILLED, against_pose, sideways
 from perception.geometry import is_optical
@@ -31,8 +32,6 @@ _FRAME_OF_TWIST = {
 _BODY_TWISTS = (*_FRAME_OF_TWIST, "Twist", "TwistWithCovariance")
 """Messages whose velocity is along the axes of the vehicle, x forward, by their definition or by use."""
 
-_FIXED_FRAMES = frozenset(("map", "world", "odom", "earth", "enu", "ned", "utm", "local_origin"))
-"""Frames that do not turn with the vehicle, by the last part of their names."""
 _OF_SATELLITES = ("gps", "gnss", "navsat")
 """Frames of receivers whose velocity is one to the east and north, which no message says."""
 
@@ -109,10 +108,9 @@ def _wrong_twist(kind: str, fields: Mapping[str, str], readings: Sequence[Status
     speed = fields.get("speed", "")
     if not speed.endswith("linear.x"):
         return {}
-    last = frame.rsplit("/", 1)[-1].lower()
-    if last in _FIXED_FRAMES:
+    if is_fixed_frame(frame):
         return {"speed": f"{speed} is along an axis of the frame {frame!r}, not along the vehicle"}
-    if kind != "Odometry" and any(word in last for word in _OF_SATELLITES):
+    if kind != "Odometry" and any(word in frame.rsplit("/", 1)[-1].lower() for word in _OF_SATELLITES):
         text = (
             f"{{}} is that of a receiver of satellites ({frame!r}), whose velocity is to the east and north"
         )

@@ -9,6 +9,7 @@ import numpy as np
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.first_messages import first_decoded, first_frame, first_of, rate_hz
+from perception.autoconfig.frame_words import is_fixed_frame
 from perception.autoconfig.image_content import image_content
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names, shared_prefix, topic_words
@@ -18,6 +19,8 @@ from perception.types import CameraInfo, DepthImage, RangeScan
 
 SCANS = 10  # of which the ranges are looked at
 FAR_SHARE = 0.01  # of returns beyond `max_range_m` that is worth saying
+
+FARTHEST_M = 1000.0  # no scanner of a vehicle sees further
 
 _COPIES = (
     "filtered cropped ground nonground obstacle obstacles cluster clusters clustered segmentation segmented "
@@ -85,7 +88,24 @@ def _clouds(draft: ConfigDraft) -> list[str]:
         "second_choice",
         f"by its name made of the returns of another topic ({', '.join(plain)})",
     )
-    return plain or chosen
+    return _of_sensors(draft, plain or chosen)
+
+
+def _of_sensors(draft: ConfigDraft, topics: list[str]) -> list[str]:
+    """Return the topics whose returns are seen from a sensor, where there are any.
+
+    Points in a frame that stands still are a map, or those of another topic that were moved there; how far
+    they are from their sensor is not known.
+    """
+    fixed = {t: frame for t in topics if is_fixed_frame(frame := first_frame(draft.log, t))}
+    others = [topic for topic in topics if topic not in fixed]
+    for topic, frame in fixed.items():
+        what = f"its points are in the frame {frame!r}, which stands still, not in that of a sensor"
+        if others:
+            draft.leave_out([topic], "second_choice", what)
+        else:
+            draft.warnings.append(f"range: {topic}: {what}: those far from its origin are not used")
+    return others or topics
 
 
 def _say_how_far(draft: ConfigDraft, topic: str) -> None:
@@ -110,7 +130,8 @@ def far_returns(log: Log, topic: str, limit_m: float) -> str:
     if share <= FAR_SHARE:
         return ""
     farthest_m = np.quantile(ranges, 0.99)
-    return f"{share:.0%} of the returns lie beyond it, up to {farthest_m:.0f} m, and are not used"
+    doubt = " (perhaps they are in mm, where m is expected)" if farthest_m > FARTHEST_M else ""
+    return f"{share:.0%} of the returns lie beyond it, up to {farthest_m:.0f} m{doubt}, and are not used"
 
 
 def _beside(topic: str, infos: list[str], images: list[str]) -> list[tuple[int, str]]:
