@@ -1,0 +1,64 @@
+"""Doubts about a camera info: a lens whose middle lies far from that of the pictures it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from perception.align.picture_camera import is_rectified
+from perception.autoconfig.first_messages import first_of
+from perception.config import CameraConfig, Config
+from perception.geometry import Matrix
+from perception.logs import Log
+from perception.types import CameraInfo
+
+OFF_CENTRE, FAR_OFF_CENTRE = 0.08, 0.15
+"""Shares of the size of a picture by which the middle of a lens is seldom, and never, off its middle."""
+
+
+def lens_doubts(log: Log, config: Config) -> Iterator[str]:
+    """Yield what to tell the user of the camera info of each camera that is configured.
+
+    Converters of KITTI write K of the raw pictures, which are larger, beside rectified ones on `image_raw`;
+    others scale the pictures and the size, and leave K as it was.
+    """
+    for name, camera in config.sensors.cameras.items():
+        info = first_of(log, camera.calibration, CameraInfo) if camera.calibration else None
+        if info is None or not info.can_project or info.roi is not None or info.binning != (1, 1):
+            continue
+        if doubt := _doubt(camera, info):
+            yield f"calibration: {info.topic} ({name}): {doubt}"
+
+
+def _doubt(camera: CameraConfig, info: CameraInfo) -> str:
+    k, p = info.intrinsics, info.projection
+    is_raw = not is_rectified(camera)
+    used = k if is_raw or p is None else p
+    off = _off_centre(used, info)
+    if (
+        is_raw
+        and p is not None
+        and np.any(info.distortion)
+        and off > max(OFF_CENTRE, 2 * _off_centre(p, info))
+    ):
+        return (
+            f"K has the middle of the lens at {_middle(k)} of {info.width}x{info.height}, P at {_middle(p)}: "
+            f"if the pictures on {camera.topic} are rectified, whatever its name says, set rectified: true "
+            "beside it"
+        )
+    if off > FAR_OFF_CENTRE:
+        return (
+            f"the middle of the lens is at {_middle(used)} of {info.width}x{info.height}: the intrinsics are "
+            "perhaps of another size, or of a part of the picture without its region (roi)"
+        )
+    return ""
+
+
+def _middle(matrix: Matrix) -> str:
+    return f"{matrix[0, 2]:.0f}, {matrix[1, 2]:.0f}"
+
+
+def _off_centre(matrix: Matrix, info: CameraInfo) -> float:
+    """Return how far the principal point is from the middle of the picture, as a share of its size."""
+    return float(max(abs(matrix[0, 2] / info.width - 0.5), abs(matrix[1, 2] / info.height - 0.5)))
