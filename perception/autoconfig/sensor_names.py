@@ -16,6 +16,7 @@ RENDERINGS = frozenset(_RENDERINGS.split())
 """Words that say how a picture or a scan is written, not which sensor it is of."""
 
 _FRONT = ("front", "forward", "fwd", "center", "centre", "main")
+_NOWHERE = 2 * len(_FRONT)  # the place of a name that says no direction ahead
 
 
 def sensor_names(topics: Sequence[str], kind: str, taken: Collection[str] = ()) -> dict[str, str]:
@@ -79,12 +80,22 @@ def nearness(info: str, camera: str) -> tuple[int, int]:
 
 
 def front_first(topics: Sequence[str]) -> list[str]:
-    """Return camera topics with the one that looks ahead by its name first; the others keep their order."""
+    """Return camera topics with the one that looks ahead by its name first; the others keep their order.
+
+    Words may be one (`frontleft`). Where none looks ahead, those that look back are last.
+    """
+    if not any(_place(topic) < _NOWHERE for topic in topics):
+        return sorted(topics, key=_looks_back)
     return sorted(topics, key=_place)
+
+
+def _looks_back(topic: str) -> bool:
+    return any(word.startswith(("rear", "back")) for word in topic_words(topic))
 
 
 def _place(topic: str) -> int:
     words = topic_words(topic)
     plain = [place for place, word in enumerate(_FRONT) if word in words]
-    sideways = any(word in ("left", "right", "side", "rear", "back") for word in words)
-    return min(plain) + (len(_FRONT) if sideways else 0) if plain else 2 * len(_FRONT)
+    plain += [0 for word in words if word.startswith("front")]
+    sideways = _looks_back(topic) or any(word.endswith(("left", "right", "side")) for word in words)
+    return min(plain) + (len(_FRONT) if sideways else 0) if plain else _NOWHERE
