@@ -29,9 +29,17 @@ _FRAME_OF_TWIST = {
 }
 """The field that names the frame of the velocity, by its definition."""
 
+_FRAME_OF_VECTORS = {
+    **_FRAME_OF_TWIST,
+    **dict.fromkeys(("Imu", "AccelStamped", "AccelWithCovarianceStamped"), "header.frame_id"),
+}
+"""The field that names the frame of all vectors of a message."""
+
 _BODY_TWISTS = (*_FRAME_OF_TWIST, "Twist", "TwistWithCovariance")
 """Messages whose velocity is along the axes of the vehicle, x forward, by their definition or by use."""
 
+_DOWN = ("frd", "ned")
+"""Ends of the names of frames whose third axis points down (MAVROS' base_link_frd)."""
 _OF_SATELLITES = ("gps", "gnss", "navsat")
 """Frames of receivers whose velocity is one to the east and north, which no message says."""
 
@@ -74,6 +82,12 @@ def field_doubts(
     if reason := _tilted_axis(fields.get("yaw_rate", ""), acceleration, steady, readings):
         wrong["yaw_rate"] = reason
     return wrong, doubts
+
+
+def frame_of_vectors(schema: str, readings: Sequence[StatusReading]) -> str:
+    """Return the frame along whose axes the vectors of a message are; empty where nothing says so."""
+    path = _FRAME_OF_VECTORS.get(kind_of(schema))
+    return _text(path, readings).lstrip("/") if path else ""
 
 
 def is_one_axis(path: str, readings: Sequence[StatusReading]) -> bool:
@@ -143,6 +157,9 @@ def _tilted_axis(
         return ""
     if frame := _optical_frame(readings):
         return f"{yaw_rate} is about an axis that points forward, as {frame} is an optical frame"
+    frame = _text("header.frame_id", readings)
+    if frame.lower().endswith(_DOWN):
+        return f"{yaw_rate} is about an axis that points down, by the name of its frame {frame!r}"
     if len(steady) < 3:
         return ""
     unit = _ONE_G_M_S2 if _is_in_g(steady) else 1.0

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from perception.autoconfig import naming_rules as names
+from perception.autoconfig.base_frame import FirstFrames, first_frames
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.field_doubts import field_doubts, is_one_axis
+from perception.autoconfig.field_doubts import field_doubts, frame_of_vectors, is_one_axis
 from perception.autoconfig.first_messages import first_decoded, rate_hz, spread_decoded
 from perception.autoconfig.readable_topics import reading_problem
+from perception.autoconfig.sensor_mounts import turned_axes
 from perception.autoconfig.sensor_names import sensor_names
 from perception.autoconfig.stated_units import stated_units
 from perception.logs.decoding.foxglove import PICTURE_FILE
@@ -28,7 +30,8 @@ class _StatusCandidate(NamedTuple):
 def choose_statuses(draft: ConfigDraft) -> None:
     """Set the status whose fields tell most of the motion, and others for the channels that it lacks."""
     topics = _status_topics(draft)
-    known = {topic: _candidate(draft, topic) for topic in topics}
+    frames = first_frames(draft.log, draft.of_kind("transforms") if topics else ())
+    known = {topic: _candidate(draft, topic, frames) for topic in topics}
     telling = [topic for topic in topics if names.worth(known[topic].fields)]
     plain = [t for t in telling if not _name_doubt(draft, t) and not t.startswith("/perception/")]
     chosen = _chosen_fields(draft, plain or telling, known)
@@ -162,7 +165,7 @@ def _name_doubt(draft: ConfigDraft, topic: str) -> bool:
     return bool(names.truth_doubt(topic) or names.command_doubt(topic, draft.schema_name(topic)))
 
 
-def _candidate(draft: ConfigDraft, topic: str) -> _StatusCandidate:
+def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames) -> _StatusCandidate:
     messages = first_decoded(draft.log, topic, "status")
     readings = [message for message in messages if isinstance(message, StatusReading)]
     paths = {path for reading in readings for path in reading.values}
@@ -179,6 +182,7 @@ def _candidate(draft: ConfigDraft, topic: str) -> _StatusCandidate:
         fields = names.known_fields(left, schema) or names.fields_of_topic(topic, left)
         moving = _moving(draft, topic, fields, readings)
         found, doubts = field_doubts(schema, fields, readings, moving)
+        found |= turned_axes(frames, frame_of_vectors(schema, readings), fields)
         found |= stated_units(definition, fields, readings)
         if not found:
             break
