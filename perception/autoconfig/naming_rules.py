@@ -32,7 +32,17 @@ _COMMAND = _word_set(
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
 _NOT_COLOUR = (
     *("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra"),
-    *("debug", "overlay", "visuali", "rviz", "heatmap", "preview", "thumbnail"),  # drawn on, or made smaller
+    *(
+        "debug",
+        "dbg",
+        "overlay",
+        "visuali",
+        "rviz",
+        "heatmap",
+        "preview",
+        "thumbnail",
+    ),  # drawn on, or smaller
+    *("annotated", "bbox", "boxes", "detections", "result", "flow", "dvs", "bev"),
 )
 _NO_DISTANCES = (
     *("disparity", "confidence", "thermal", "flir", "lwir", "infra", "amplitude", "intensity", "reflect"),

@@ -410,13 +410,14 @@ def test_poses_of_another_time_are_found(tmp_path: Path, away_s: float, severity
         ("speed", 50.0, 120.0, "km/h"),
         ("yaw_rate", 3.0, 25.0, "degrees/s"),
         ("acceleration", 9.0, 200.0, "cm/s2"),
+        ("steering", 0.6, 40.0, "degrees"),
     ],
 )
 def test_values_that_no_vehicle_has_are_found(
     tmp_path: Path, channel: str, usual: float, large: float, unit: str
 ) -> None:
     for most in (usual, large):
-        log = SmallLog().image().json("/state", lambda i, most=most: {channel: most - 0.1 * i})
+        log = SmallLog().image().json("/state", lambda i, most=most: {"speed": 3.0, channel: most - 0.1 * i})
         texts = [f.text for f in audit_of(log, tmp_path).findings if f.code == "status_large"]
         assert len(texts) == (most == large)
         assert all(unit in text for text in texts)
