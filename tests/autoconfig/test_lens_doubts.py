@@ -12,6 +12,8 @@ from perception.autoconfig import complete_config
 from perception.logs import open_log
 from tests.small_logs import SmallLog, foxglove_schema
 
+FORWARD = {"x": -0.5, "y": 0.5, "z": -0.5, "w": 0.5}
+LEVEL = {"x": 0.0, "y": 0.0, "z": 0.0, "w": 1.0}
 BENT = [-0.37, 0.2, 0.001, 0.001, 0.0]
 
 
@@ -53,3 +55,18 @@ def test_a_lens_far_from_the_middle_is_a_warning(
     said = warnings_of(tmp_path, topic, k, p, bent)
     assert word in said
     assert bool(said) == bool(word)
+
+
+@pytest.mark.parametrize(
+    ("base", "turn", "is_said"),
+    [("base_link", LEVEL, True), ("base_link", FORWARD, False), ("rig_optical", LEVEL, False)],
+)
+def test_a_frame_of_a_camera_that_is_not_optical_is_a_warning(
+    tmp_path: Path, base: str, turn: dict[str, float], is_said: bool
+) -> None:
+    edge = {"parent_frame_id": base, "child_frame_id": "camera", "translation": {"x": 1.0}, "rotation": turn}
+    log = SmallLog().image().calibration()
+    log.json("/tf_static", lambda i: {"transforms": [edge]}, "foxglove.FrameTransforms", hz=1.0)
+    with open_log(log.write(tmp_path / "small.mcap")) as opened:
+        warnings = complete_config(opened).warnings
+    assert any("looks straight up" in text for text in warnings) == is_said
