@@ -123,8 +123,10 @@ def _say_how_far(draft: ConfigDraft, topic: str) -> None:
 
 def far_returns(log: Log, topic: str, limit_m: float) -> str:
     """Return which share of the returns of the first scans lies beyond a range; empty where hardly any."""
-    scans = [scan for scan in first_decoded(log, topic, "range", SCANS) if isinstance(scan, RangeScan)]
-    ranges = np.concatenate([np.linalg.norm(scan.points_m, axis=1) for scan in scans] or [np.zeros(0)])
+    decoded = first_decoded(log, topic, "range", SCANS)
+    scans = [np.linalg.norm(scan.points_m, axis=1) for scan in decoded if isinstance(scan, RangeScan)]
+    scans += [image.depth_m.ravel() for image in decoded if isinstance(image, DepthImage)]
+    ranges = np.concatenate(scans or [np.zeros(0)])
     ranges = ranges[np.isfinite(ranges) & (ranges > 0)]
     share = float((ranges > limit_m).mean()) if ranges.size else 0.0
     if share <= FAR_SHARE:
