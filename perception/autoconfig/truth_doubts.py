@@ -24,7 +24,8 @@ def truth_doubt(log: Log, topic: str) -> str:
     drawn = any(scene.change is not None and scene.change.entities for scene in scenes)
     if drawn and not any(scene.items or scene.ignored for scene in scenes):
         return f"its scenes hold no cuboids (in {len(scenes)} messages), as those of a map"
-    score = None if names.says_truth(topic) else _score(log, topic)
+    found = (cuboid.score for scene in scenes for cuboid in scene.items if 0 < cuboid.score < 1)
+    score = None if names.says_truth(topic) else next(found, None) or _score(log, topic)
     if score is not None:
         return f"its boxes have scores ({score:.2g}), as those of a detector"
     return ""

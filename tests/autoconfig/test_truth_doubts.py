@@ -60,10 +60,11 @@ def test_boxes_with_scores_are_those_of_a_detector(
         assert any(topic in text and "truth.boxes" in text for text in choice.warnings)
 
 
-def scene(cubes: int, entities: int = 1) -> dict[str, object]:
+def scene(cubes: int, entities: int = 1, **metadata: str) -> dict[str, object]:
     pose = {"position": {"x": 5, "y": 0, "z": 0}, "orientation": {"x": 0, "y": 0, "z": 0, "w": 1}}
     cube = {"pose": pose, "size": {"x": 1, "y": 1, "z": 1}}
     entity = {"frame_id": "base", "id": "one", "cubes": [cube] * cubes}
+    entity["metadata"] = [{"key": key, "value": value} for key, value in metadata.items()]
     return {"deletions": [], "entities": [entity] * entities}
 
 
@@ -75,6 +76,13 @@ def test_scenes_without_cuboids_are_no_truth(tmp_path: Path) -> None:
     assert any("/drivable_area is not used: its scenes hold no cuboids" in text for text in choice.warnings)
     log.json("/markers", lambda i: scene(1), "foxglove.SceneUpdate")
     assert choice_of(log, tmp_path).config.truth.boxes == "/markers"
+
+
+@pytest.mark.parametrize(("score", "is_detected"), [("0.83", True), ("1.0", False), ("high", False)])
+def test_cuboids_with_scores_are_those_of_a_detector(tmp_path: Path, score: str, is_detected: bool) -> None:
+    log = SmallLog().json("/boxes", lambda i: scene(1, score=score, label="car"), "foxglove.SceneUpdate")
+    with open_log(log.write(tmp_path / "small.mcap")) as opened:
+        assert bool(truth_doubt(opened, "/boxes")) == is_detected
 
 
 def test_scenes_that_begin_without_objects_may_be_truth(tmp_path: Path) -> None:
