@@ -40,8 +40,8 @@ _BODY_TWISTS = (*_FRAME_OF_TWIST, "Twist", "TwistWithCovariance")
 
 _DOWN = ("frd", "ned")
 """Ends of the names of frames whose third axis points down (MAVROS' base_link_frd)."""
-_OF_SATELLITES = ("gps", "gnss", "navsat")
-"""Frames of receivers whose velocity is one to the east and north, which no message says."""
+_OF_SATELLITES = ("gps", "gnss", "navsat", "ublox", "novatel", "septentrio", "trimble")
+"""Frames and topics of receivers whose velocity is one to the east and north, which no message says."""
 
 
 def field_doubts(
@@ -49,6 +49,7 @@ def field_doubts(
     fields: Mapping[str, str],
     readings: Sequence[StatusReading],
     moving: Sequence[StatusReading] = (),
+    topic: str = "",
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the channels that must not be taken, with the reason, and others that may be wrong, with why.
 
@@ -57,9 +58,10 @@ def field_doubts(
         fields: Channel -> dotted path, as `naming_rules.known_fields` finds them.
         readings: The first messages.
         moving: Messages from more parts of the log, in which the vehicle may move; empty: not known.
+        topic: Of the messages.
     """
     kind = kind_of(schema)
-    wrong = _wrong_twist(kind, fields, readings)
+    wrong = _wrong_twist(kind, fields, readings, topic)
     doubts: dict[str, str] = {}
     speed = fields.get("speed", "")
     if is_one_axis(speed, readings) and "speed" not in wrong:
@@ -113,7 +115,9 @@ def _wrong_axis(kind: str, speed: str, moving: Sequence[StatusReading]) -> tuple
     )
 
 
-def _wrong_twist(kind: str, fields: Mapping[str, str], readings: Sequence[StatusReading]) -> dict[str, str]:
+def _wrong_twist(
+    kind: str, fields: Mapping[str, str], readings: Sequence[StatusReading], topic: str
+) -> dict[str, str]:
     """Return the channels of a velocity that is along the axes of another frame than the vehicle's.
 
     The rate about the vertical is the same in a frame that does not turn; a receiver of satellites has none.
@@ -124,10 +128,10 @@ def _wrong_twist(kind: str, fields: Mapping[str, str], readings: Sequence[Status
         return {}
     if is_fixed_frame(frame):
         return {"speed": f"{speed} is along an axis of the frame {frame!r}, not along the vehicle"}
-    if kind != "Odometry" and any(word in frame.rsplit("/", 1)[-1].lower() for word in _OF_SATELLITES):
-        text = (
-            f"{{}} is that of a receiver of satellites ({frame!r}), whose velocity is to the east and north"
-        )
+    names = {frame.rsplit("/", 1)[-1]: frame, topic: topic}
+    receiver = next((names[n] for n in names if any(word in n.lower() for word in _OF_SATELLITES)), "")
+    if receiver and kind in _FRAME_OF_TWIST and kind != "Odometry":
+        text = f"{{}} is that of a receiver of satellites ({receiver!r}): a velocity to the east and north"
         return {
             channel: text.format(fields[channel]) for channel in ("speed", "yaw_rate") if channel in fields
         }

@@ -78,11 +78,11 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
         "twist.twist.angular.z twist.angular.z angular.z gyro.z gyroscope.z wz",
         "acceleration": "acceleration accel longitudinal_acceleration forward_acceleration acceleration_m_s2 "
         "linear_acceleration.x linear_accel.x accel.accel.linear.x accel.linear.x acceleration.linear.x "
-        "acceleration.x accel.x ax",
+        "acceleration.x accel.x accelerometer.x ax",
         "steering": "steering_angle steering steering_tire_angle front_wheel_angle",
     }.items()
 }
-_ACCELERATIONS = frozenset(("accel", "acceleration", "accelerations", "jerk"))
+_ACCELERATIONS = frozenset(("accel", "acceleration", "accelerations", "accelerometer", "jerk"))
 """Words of a path whose numbers are no velocities, also where they end alike (`accel.angular.z`)."""
 _COMMANDED: Mapping[str, tuple[str, ...]] = {
     "curvature": ("curvature",),

@@ -181,7 +181,7 @@ def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames) -> _StatusCa
     while True:
         fields = names.known_fields(left, schema) or names.fields_of_topic(topic, left)
         moving = _moving(draft, topic, fields, readings)
-        found, doubts = field_doubts(schema, fields, readings, moving)
+        found, doubts = field_doubts(schema, fields, readings, moving, topic)
         found |= turned_axes(frames, frame_of_vectors(schema, readings), fields)
         found |= stated_units(definition, fields, readings)
         if not found:

@@ -359,6 +359,7 @@ def velocity(kind: str, frame: str) -> Callable[[int], dict[str, object]]:
         ("TwistStamped", "base_link", {"speed", "yaw_rate"}),
         ("TwistStamped", "map", {"yaw_rate"}),
         ("TwistStamped", "gps", set()),
+        ("TwistStamped", "ublox", set()),
         ("Odometry", "base_link", {"speed", "yaw_rate"}),
         ("Odometry", "robot/odom", {"yaw_rate"}),
         ("Odometry", "gps_antenna", {"speed", "yaw_rate"}),

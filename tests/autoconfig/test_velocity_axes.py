@@ -105,3 +105,23 @@ def test_a_doubtful_speed_is_taken_only_where_there_is_no_other(tmp_path: Path) 
     choice = choice_of(log, tmp_path)
     assert fields_by_topic(choice) == {"/chassis": {"speed"}, "/pose": {"yaw_rate"}}
     assert not any("one axis" in text for text in choice.warnings)
+
+
+@pytest.mark.parametrize(("topic", "taken"), [("/ublox/fix_velocity", False), ("/body/velocity", True)])
+def test_the_velocity_of_a_receiver_of_satellites_is_none_of_the_vehicle(
+    tmp_path: Path, topic: str, taken: bool
+) -> None:
+    twist = {"linear": {"x": 3.0, "y": 0.0}, "angular": {"z": 0.0}}
+    message = {"header": {"frame_id": "base_link"}, "twist": twist}
+    log = SmallLog().image().json(topic, lambda i: message, "geometry_msgs/msg/TwistStamped")
+    choice = choice_of(log, tmp_path)
+    assert bool(fields_by_topic(choice)) == taken
+    assert any("receiver of satellites" in text for text in choice.warnings) != taken
+
+
+def test_gravity_on_an_accelerometer_tells_that_a_phone_stands_upright(tmp_path: Path) -> None:
+    turn, force = {"x": 0.0, "y": 0.2, "z": 0.01}, {"x": 0.1, "y": 9.8, "z": 0.2}
+    phone = {"speed": 5.0, "gyroscope": turn, "accelerometer": force}
+    choice = choice_of(SmallLog().image().json("/phone", lambda i: phone), tmp_path)
+    assert "yaw_rate" not in fields_by_topic(choice)["/phone"]
+    assert any("gyroscope.z is not about the vertical" in text for text in choice.warnings)
