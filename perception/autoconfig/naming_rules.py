@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from perception.autoconfig.other_things import other_thing
+from perception.autoconfig.other_things import of_the_vehicle, other_thing
 
 NameDoubt = Literal["", "weak", "strong"]
 """How strongly a name speaks against a topic: not at all; by a word with other meanings; by a clear word."""
@@ -270,8 +270,11 @@ def _fields_by_name(paths: Collection[str], names: Mapping[str, tuple[str, ...]]
     for channel, aliases in names.items():
         fitting = plain if channel == "acceleration" else velocities
         exact = (path for alias in aliases for path, name in fitting.items() if name == alias)
-        below = (path for alias in aliases for path, name in fitting.items() if name.endswith("." + alias))
-        path = next(exact, None) or next(below, None)
+        below = {
+            alias: [path for path, name in fitting.items() if name.endswith(f".{alias}")] for alias in aliases
+        }
+        held = {a: of_the_vehicle(paths) for a, paths in below.items()} if channel == "speed" else below
+        path = next(exact, None) or next((paths[0] for paths in held.values() if paths), None)
         if path is not None:
             fields[channel] = path
     return fields

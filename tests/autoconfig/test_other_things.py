@@ -26,6 +26,12 @@ def choice_of(log: SmallLog, folder: Path) -> ConfigChoice:
         (["max.speed", "speed"], "speed"),
         (["leftMotor.velocity"], None),
         (["vehicle.speed"], "vehicle.speed"),
+        (["shoulder_pan.vel"], None),  # of an arm
+        (["theta.vel", "x.vel"], "x.vel"),
+        (["leftWheel.velocity"], None),
+        (["lift.speed", "hopper.speed"], None),
+        (["lift.speed", "base.speed"], "base.speed"),
+        (["lift.speed"], "lift.speed"),
     ],
 )
 def test_words_of_fields(paths: list[str], field: str | None) -> None:
