@@ -136,7 +136,7 @@ class ScanContents:
 
     def _usable(self, distance_m: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return which returns are any, by distance; count a scan without one, or without a near one."""
-        usable = np.isfinite(distance_m) & (distance_m > 0)
+        usable: NDArray[np.bool_] = np.isfinite(distance_m) & (distance_m > 0)
         if not usable.any():
             self.blind += 1
         elif distance_m[usable].min() > self.max_range_m:

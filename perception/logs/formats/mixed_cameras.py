@@ -47,7 +47,7 @@ def _first_word(file: Path) -> str:
 
 def _take_turns(labels: Sequence[str], stamps_ns: Times) -> bool:
     in_order = [labels[i] for i in np.argsort(stamps_ns, kind="stable")]
-    return sum(a != b for a, b in pairwise(in_order)) >= _TAKE_TURNS * (len(in_order) - 1)
+    return bool(sum(a != b for a, b in pairwise(in_order)) >= _TAKE_TURNS * (len(in_order) - 1))
 
 
 def _are_twins(files: Sequence[Path], parts: dict[str, list[int]]) -> bool:
