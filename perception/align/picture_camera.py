@@ -16,7 +16,8 @@ from perception.config import CameraConfig
 from perception.geometry import Matrix, lens_problem
 from perception.types import CameraFrame, CameraInfo, RigIssue
 
-_RECTIFIED = re.compile(r"(?:^|[/_])(?:rect|rectif(?:y|ied)|undist(?:ort|orted)?)(?:[/_]|$)", re.IGNORECASE)
+_RECTIFIED = re.compile(r"(?:^|[^a-z0-9])(?:rect|rectif(?:y|ied)|undist(?:ort|orted)?)(?:[^a-z0-9]|$)")
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class PictureShape(NamedTuple):
@@ -45,7 +46,9 @@ class PictureCamera(NamedTuple):
 
 def is_rectified(camera: CameraConfig) -> bool:
     """Return whether the images of a camera are rectified: as configured, else by the name of the topic."""
-    return bool(_RECTIFIED.search(camera.topic)) if camera.rectified is None else camera.rectified
+    if camera.rectified is not None:
+        return camera.rectified
+    return bool(_RECTIFIED.search(_CAPITAL.sub("_", camera.topic).lower()))
 
 
 def picture_camera(info: CameraInfo, picture: PictureShape | None, camera: CameraConfig) -> PictureCamera:

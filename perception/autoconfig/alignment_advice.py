@@ -27,6 +27,9 @@ SETTLING_TICKS = 2
 MISSED = 0.02
 """A shorter wait is preferred if it loses no more than this share of the ticks."""
 
+RIGHT_BEHIND_MS = 5.0
+"""A message that arrives within this time after its tick is waited for where the one before is older."""
+
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.98, 1.0)
 
 
@@ -58,7 +61,8 @@ def problem_texts(problems: Iterable[AlignmentProblem]) -> list[str]:
 def choose_wait(simulation: AlignmentSimulation, config: Config) -> tuple[float, list[str]]:
     """Return `wait_ms` for a configuration, and what it brings and costs, in words.
 
-    It is the shortest wait with which no sensor misses many of the ticks that it could be part of; 0 where
+    It is the shortest wait with which no sensor misses many of the ticks that it could be part of, and at
+    least so long that none recorded right behind its tick is represented by its message before; 0 where
     waiting brings next to nothing.
     """
     without = simulation.run(_with(config, wait_ms=0.0))
@@ -70,8 +74,9 @@ def choose_wait(simulation: AlignmentSimulation, config: Config) -> tuple[float,
         for name in longest.sensors
         if longest.sensors[name].present - without.sensors[name].present > enough
     }
+    behind_ms, behind = _right_behind(without, longest, config)
     if not wanted:
-        return 0.0, []
+        return behind_ms, behind
     waits = {_rounded(late_ms) for name in wanted for late_ms in _lateness(longest, name)}
     chosen = max(waits)
     for wait_ms in sorted(waits):
@@ -79,6 +84,8 @@ def choose_wait(simulation: AlignmentSimulation, config: Config) -> tuple[float,
         if all(tried.sensors[name].present >= most - MISSED * ticks for name, most in wanted.items()):
             chosen = wait_ms
             break
+    if behind_ms > chosen:
+        chosen = behind_ms
     late = ", ".join(f"{name} {_lateness(longest, name)[-1]:.0f} ms" for name in wanted)
     absent = ", ".join(f"{name} in {ticks - without.sensors[name].present} of {ticks}" for name in wanted)
     reason = (
@@ -86,6 +93,31 @@ def choose_wait(simulation: AlignmentSimulation, config: Config) -> tuple[float,
         f"ticks); live, every answer comes {chosen:g} ms later for it"
     )
     return chosen, [reason]
+
+
+def _right_behind(
+    without: AlignmentReport, longest: AlignmentReport, config: Config
+) -> tuple[float, list[str]]:
+    """Return the wait for sensors that are recorded right behind their ticks, and what it brings; 0: none.
+
+    Recorders and converters write messages of one moment one after the other. Without a wait a tick would
+    have the picture or scan before, a period older, where that is still within reach.
+    """
+    placed = {*config.sensors.cameras, *config.sensors.ranges} - {config.reference}
+    older_ms = {
+        name: float(np.median(without.sensors[name].distances_ms) - np.median(sensor.distances_ms))
+        for name, sensor in longest.sensors.items()
+        if name in placed and sensor.distances_ms and without.sensors[name].distances_ms
+    }
+    names = [n for n, ms in older_ms.items() if ms > RIGHT_BEHIND_MS >= _lateness(longest, n)[-2]]
+    if not names:
+        return 0.0, []
+    wait_ms = max(_rounded(_lateness(longest, name)[-2]) for name in names)
+    said = ", ".join(f"{name} by {older_ms[name]:.0f} ms" for name in names)
+    return wait_ms, [
+        f"wait_ms: {wait_ms:g}, since sensors are recorded right behind their tick, which would have the "
+        f"message before ({said} older)"
+    ]
 
 
 def absence_problems(simulation: AlignmentSimulation, config: Config) -> list[AlignmentProblem]:

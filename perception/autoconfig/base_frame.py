@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ class BaseFrame(NamedTuple):
     reason: str
 
 
-class _Frames(NamedTuple):
+class FirstFrames(NamedTuple):
     """The transforms at the beginning of a log, and which frames move in their parents."""
 
     tree: TransformTree
@@ -40,6 +41,17 @@ class _Frames(NamedTuple):
             seen.add(parent)
             frame = parent
         return frame
+
+    def named_base(self, frame: str) -> str | None:
+        """Return the frame of the vehicle that carries a frame, by name: the nearest above, else beside."""
+        connected = sorted(
+            f for f in self.tree.frames() if self.tree.target_from_source(f, frame) is not None
+        )
+        for candidates in (self.ancestors(frame), connected):
+            named = [(NAMES.index(_last(f)), i, f) for i, f in enumerate(candidates) if _last(f) in NAMES]
+            if named:
+                return min(named)[2]
+        return None
 
     def ancestors(self, frame: str) -> list[str]:
         """Return a frame and what it hangs from, the nearest first."""
@@ -76,14 +88,9 @@ def find_base_frame(log: Log, camera: CameraConfig, transforms: tuple[str, ...])
     if not own:
         text = "neither the camera info nor the pictures name a frame"
         return BaseFrame(None, f"base frame: none, positions are not stated: {text}")
-    frames = _frames(log, transforms)
-    above = frames.ancestors(own)
-    connected = sorted(f for f in frames.tree.frames() if frames.tree.target_from_source(f, own) is not None)
-    for candidates in (above, connected):
-        named = [(NAMES.index(_last(f)), i, f) for i, f in enumerate(candidates) if _last(f) in NAMES]
-        if named:
-            frame = min(named)[2]
-            return BaseFrame(frame, f"base frame: {frame}, in which positions are stated, by its name")
+    frames = first_frames(log, transforms)
+    if (frame := frames.named_base(own)) is not None:
+        return BaseFrame(frame, f"base frame: {frame}, in which positions are stated, by its name")
     root = frames.rigid_root(own)
     if root == own:
         text = f"no transforms place the camera's frame {own} on a vehicle; {cure}"
@@ -92,7 +99,7 @@ def find_base_frame(log: Log, camera: CameraConfig, transforms: tuple[str, ...])
     return BaseFrame(root, f"base frame: {root}, {text} (another: base_frame)")
 
 
-def _frames(log: Log, topics: tuple[str, ...]) -> _Frames:
+def first_frames(log: Log, topics: Iterable[str]) -> FirstFrames:
     """Return the frames of the first messages of some topics."""
     edges: dict[str, tuple[str, np.ndarray]] = {}
     moving: set[str] = set()
@@ -105,7 +112,7 @@ def _frames(log: Log, topics: tuple[str, ...]) -> _Frames:
                 if before[0] != parent or not np.allclose(before[1], pose, atol=1e-9):
                     moving.add(child)
                 edges[child] = (parent, pose)
-    return _Frames(TransformTree(edges), frozenset(moving))
+    return FirstFrames(TransformTree(edges), frozenset(moving))
 
 
 def _last(frame: str) -> str:

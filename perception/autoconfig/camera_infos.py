@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.first_messages import first_of
 from perception.autoconfig.image_content import ImageContent
+from perception.autoconfig.sensor_names import nearness
 from perception.types import CameraInfo
 
 ASPECT = 0.03
@@ -23,7 +23,7 @@ def info_of_one(draft: ConfigDraft, camera: str, picture: ImageContent) -> str |
         draft.warnings.append("no camera calibration in the log: ranges cannot be placed in the image")
         return None
     fitting = best(topics, lambda topic: _fit(infos[topic], picture))
-    near = best(fitting, lambda topic: names.nearness(topic, camera))
+    near = best(fitting, lambda topic: nearness(topic, camera))
     if len(infos) == 1:
         draft.reasons.append(f"calibration: {near[0]}, the only {draft.schema(near[0])}")
     elif len(topics) == 1 and picture.frame_id and _frame(infos[topics[0]]):
@@ -90,7 +90,7 @@ def _closeness(
 ) -> tuple[int, int, int]:
     """Return how surely a camera info is that of a camera: whether it names its frame, and its nearness."""
     named = bool(picture.frame_id) and _frame(infos[info]) == picture.frame_id
-    return int(named), *names.nearness(info, camera)
+    return int(named), *nearness(info, camera)
 
 
 def _infos(draft: ConfigDraft) -> dict[str, CameraInfo | None]:

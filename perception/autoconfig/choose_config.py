@@ -14,10 +14,12 @@ from perception.autoconfig.config_check import check_config
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.label_truth import with_labels
+from perception.autoconfig.lens_doubts import lens_doubts
 from perception.autoconfig.log_times import strays
 from perception.autoconfig.other_robots import leave_out_other_robots
 from perception.autoconfig.range_choice import choose_ranges
 from perception.autoconfig.readable_topics import warn_of_unreadable
+from perception.autoconfig.speed_check import speed_doubts
 from perception.autoconfig.stamp_units import with_stamp_units
 from perception.autoconfig.status_choice import choose_statuses
 from perception.autoconfig.truth_choice import choose_truth
@@ -73,7 +75,7 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         config, label_reasons, label_warnings = with_labels(log, config, where)
         unused = unused_topics(log, config)
         reasons = ["as configured", *_projection(config), *base_frame, *label_reasons, *reasons]
-        warnings += [*notes.warnings, *label_warnings]
+        warnings += [*notes.warnings, *label_warnings, *lens_doubts(log, config), *speed_doubts(log, config)]
         return ConfigChoice(config, (*reasons, *notes.reasons), tuple(warnings), unused)
     return _found(log, base, where)
 
@@ -115,8 +117,8 @@ def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
     config, label_reasons, label_warnings = with_labels(log, config, where)
     unused = unused_topics(log, config, draft.unused)
     reasons = [*draft.reasons, *_projection(config), *base_frame, *label_reasons, *notes.reasons]
-    warnings = (*draft.warnings, *notes.warnings, *label_warnings)
-    return ConfigChoice(config, tuple(reasons), warnings, unused)
+    warnings = [*draft.warnings, *notes.warnings, *label_warnings, *lens_doubts(log, config)]
+    return ConfigChoice(config, tuple(reasons), (*warnings, *speed_doubts(log, config)), unused)
 
 
 def unused_without_choice(log: Log) -> tuple[UnusedTopic, ...]:

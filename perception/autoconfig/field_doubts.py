@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from perception.autoconfig.frame_words import is_fixed_frame
 from perception.autoconfig.naming_rules import kind_of
+from perception.autoconfig.velocity_axes import NOT_FILLED, against_pose, sideways
+from perception.geometry import is_optical
 from perception.logs.decoding.numbers import NumberFields, find
 from perception.types import StatusReading
 
@@ -26,44 +29,55 @@ _FRAME_OF_TWIST = {
 }
 """The field that names the frame of the velocity, by its definition."""
 
+_FRAME_OF_VECTORS = {
+    **_FRAME_OF_TWIST,
+    **dict.fromkeys(("Imu", "AccelStamped", "AccelWithCovarianceStamped"), "header.frame_id"),
+}
+"""The field that names the frame of all vectors of a message."""
+
 _BODY_TWISTS = (*_FRAME_OF_TWIST, "Twist", "TwistWithCovariance")
 """Messages whose velocity is along the axes of the vehicle, x forward, by their definition or by use."""
 
-_FIXED_FRAMES = frozenset(("map", "world", "odom", "earth", "enu", "ned", "utm", "local_origin"))
-"""Frames that do not turn with the vehicle, by the last part of their names."""
-_OF_SATELLITES = ("gps", "gnss", "navsat")
-"""Frames of receivers whose velocity is one to the east and north, which no message says."""
+_DOWN = ("frd", "ned")
+"""Ends of the names of frames whose third axis points down (MAVROS' base_link_frd)."""
+_OF_SATELLITES = ("gps", "gnss", "navsat", "ublox", "novatel", "septentrio", "trimble")
+"""Frames and topics of receivers whose velocity is one to the east and north, which no message says."""
 
 
 def field_doubts(
-    schema: str, fields: Mapping[str, str], readings: Sequence[StatusReading]
-) -> tuple[dict[str, str], list[str]]:
-    """Return the channels that must not be taken, with the reason, and doubts about others to tell the user.
+    schema: str,
+    fields: Mapping[str, str],
+    readings: Sequence[StatusReading],
+    moving: Sequence[StatusReading] = (),
+    topic: str = "",
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the channels that must not be taken, with the reason, and others that may be wrong, with why.
 
     Args:
         schema: The name of the message type.
         fields: Channel -> dotted path, as `naming_rules.known_fields` finds them.
-        readings: Some messages.
+        readings: The first messages.
+        moving: Messages from more parts of the log, in which the vehicle may move; empty: not known.
+        topic: Of the messages.
     """
     kind = kind_of(schema)
-    wrong = _wrong_twist(kind, fields, readings)
-    doubts: list[str] = []
+    wrong = _wrong_twist(kind, fields, readings, topic)
+    doubts: dict[str, str] = {}
     speed = fields.get("speed", "")
-    if _sibling(speed, "y", readings):
-        if "LocalPosition" in kind:
-            wrong["speed"] = f"{speed} is the velocity to the north, not along the vehicle"
-        elif kind not in _BODY_TWISTS:
-            doubts.append(
-                f"speed is {speed}, one axis of a velocity: it is the speed only where that axis points "
-                "forward (in PX4's local frame x points north)"
-            )
+    if is_one_axis(speed, readings) and "speed" not in wrong:
+        reason, doubt = _wrong_axis(kind, speed, moving)
+        wrong |= {"speed": reason} if reason else {}
+        rate = fields.get("yaw_rate", "")
+        if rate and reason.endswith(NOT_FILLED) and not any(r.values.get(rate) for r in moving):
+            wrong["yaw_rate"] = f"{rate} is 0 as the rest of that velocity: {NOT_FILLED}"
+        doubts |= {"speed": doubt} if doubt else {}
     acceleration = fields.get("acceleration", "")
     steady = _steady(acceleration, readings)
     if _sibling(acceleration, "z", readings):
         if reason := _wrong_acceleration(acceleration, steady, readings):
             wrong["acceleration"] = reason
         else:
-            doubts.append(
+            doubts["acceleration"] = (
                 f"acceleration is {acceleration}, the x axis of the sensor: it is that of the vehicle only "
                 "where x points forward, and gravity enters on slopes"
             )
@@ -72,7 +86,38 @@ def field_doubts(
     return wrong, doubts
 
 
-def _wrong_twist(kind: str, fields: Mapping[str, str], readings: Sequence[StatusReading]) -> dict[str, str]:
+def frame_of_vectors(schema: str, readings: Sequence[StatusReading]) -> str:
+    """Return the frame along whose axes the vectors of a message are; empty where nothing says so."""
+    path = _FRAME_OF_VECTORS.get(kind_of(schema))
+    return _text(path, readings).lstrip("/") if path else ""
+
+
+def is_one_axis(path: str, readings: Sequence[StatusReading]) -> bool:
+    """Return whether a path is the x axis of a vector that has y, too."""
+    return _sibling(path, "y", readings)
+
+
+def _wrong_axis(kind: str, speed: str, moving: Sequence[StatusReading]) -> tuple[str, str]:
+    """Return why the x axis of a velocity is no speed, and why it may be none; empty: nothing says so."""
+    if "LocalPosition" in kind:
+        return f"{speed} is the velocity to the north, not along the vehicle", ""
+    reason, doubt = against_pose(speed, moving) if kind == "Odometry" else ("", "")
+    if reason or doubt:
+        return reason, doubt
+    across = sideways(speed, moving)
+    if kind in _BODY_TWISTS:
+        return "", across
+    if across:
+        return f"{speed} is one axis of a velocity, and {across}", ""
+    return "", (
+        f"speed is {speed}, one axis of a velocity: it is the speed only where that axis points forward (in "
+        "PX4's local frame x points north)"
+    )
+
+
+def _wrong_twist(
+    kind: str, fields: Mapping[str, str], readings: Sequence[StatusReading], topic: str
+) -> dict[str, str]:
     """Return the channels of a velocity that is along the axes of another frame than the vehicle's.
 
     The rate about the vertical is the same in a frame that does not turn; a receiver of satellites has none.
@@ -81,13 +126,12 @@ def _wrong_twist(kind: str, fields: Mapping[str, str], readings: Sequence[Status
     speed = fields.get("speed", "")
     if not speed.endswith("linear.x"):
         return {}
-    last = frame.rsplit("/", 1)[-1].lower()
-    if last in _FIXED_FRAMES:
+    if is_fixed_frame(frame):
         return {"speed": f"{speed} is along an axis of the frame {frame!r}, not along the vehicle"}
-    if kind != "Odometry" and any(word in last for word in _OF_SATELLITES):
-        text = (
-            f"{{}} is that of a receiver of satellites ({frame!r}), whose velocity is to the east and north"
-        )
+    names = {frame.rsplit("/", 1)[-1]: frame, topic: topic}
+    receiver = next((names[n] for n in names if any(word in n.lower() for word in _OF_SATELLITES)), "")
+    if receiver and kind in _FRAME_OF_TWIST and kind != "Odometry":
+        text = f"{{}} is that of a receiver of satellites ({receiver!r}): a velocity to the east and north"
         return {
             channel: text.format(fields[channel]) for channel in ("speed", "yaw_rate") if channel in fields
         }
@@ -117,6 +161,9 @@ def _tilted_axis(
         return ""
     if frame := _optical_frame(readings):
         return f"{yaw_rate} is about an axis that points forward, as {frame} is an optical frame"
+    frame = _text("header.frame_id", readings)
+    if frame.lower().endswith(_DOWN):
+        return f"{yaw_rate} is about an axis that points down, by the name of its frame {frame!r}"
     if len(steady) < 3:
         return ""
     unit = _ONE_G_M_S2 if _is_in_g(steady) else 1.0
@@ -150,7 +197,7 @@ def _is_in_g(steady: Mapping[str, float]) -> bool:
 def _optical_frame(readings: Sequence[StatusReading]) -> str:
     """Return the frame that the messages name where it is one of a camera (z forward, x right), else ""."""
     frame = _text("header.frame_id", readings)
-    return frame if frame.endswith("optical_frame") else ""
+    return frame if is_optical(frame) else ""
 
 
 def _text(path: str, readings: Sequence[StatusReading]) -> str:

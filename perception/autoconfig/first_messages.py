@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from perception.config import Role
 from perception.config.values import LOWEST_HZ
 from perception.logs import Log, Query, decode
-from perception.logs.sparing import arrival_times, look
+from perception.logs.sparing import arrival_times, is_sparing, look
 from perception.types import Decoded, Message, StatusReading
 
 T = TypeVar("T")
@@ -71,6 +71,22 @@ def _first_of_all(log: Log) -> dict[str, list[Message]]:
 def first_decoded(log: Log, topic: str, role: Role | None = None, count: int = FIRST) -> list[Decoded]:
     """Return the first messages of a topic, decoded."""
     return [decode(message, role) for message in first_messages(log, topic, count)]
+
+
+def spread_decoded(log: Log, topic: str, role: Role | None = None) -> list[Decoded]:
+    """Return messages of a topic, decoded: the first, and with an index as many of two later parts.
+
+    Vehicles stand when a recording begins: what moves is seen later.
+    """
+    survey = log.survey.topics.get(topic)
+    if survey is None or survey.count <= ARRIVALS or not log.survey.indexed or is_sparing(log):
+        return first_decoded(log, topic, role, ARRIVALS)
+    decoded: list[Decoded] = []
+    for part in range(3):
+        begin_ns = survey.first_ns + (survey.last_ns - survey.first_ns) * part // 3
+        messages = look(log, Query(frozenset({topic}), begin_ns))
+        decoded += [decode(message, role) for message in islice(messages, ARRIVALS // 3)]
+    return decoded
 
 
 def first_of(log: Log, topic: str, kind: type[T], role: Role | None = None) -> T | None:

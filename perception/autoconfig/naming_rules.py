@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
+from perception.autoconfig.other_things import of_the_vehicle, other_thing
+
 NameDoubt = Literal["", "weak", "strong"]
 """How strongly a name speaks against a topic: not at all; by a word with other meanings; by a clear word."""
 
@@ -30,7 +32,17 @@ _COMMAND = _word_set(
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
 _NOT_COLOUR = (
     *("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra"),
-    *("debug", "overlay", "visuali", "rviz", "heatmap", "preview", "thumbnail"),  # drawn on, or made smaller
+    *(
+        "debug",
+        "dbg",
+        "overlay",
+        "visuali",
+        "rviz",
+        "heatmap",
+        "preview",
+        "thumbnail",
+    ),  # drawn on, or smaller
+    *("annotated", "bbox", "boxes", "detections", "result", "flow", "dvs", "bev"),
 )
 _NO_DISTANCES = (
     *("disparity", "confidence", "thermal", "flir", "lwir", "infra", "amplitude", "intensity", "reflect"),
@@ -47,6 +59,7 @@ _MEASUREMENTS = _word_set(
     "VelocityReport VehicleOdometry VehicleLocalPosition NavSatFix"
 )
 """Messages that hold measurements by their definition, whatever their topic is called."""
+_OF_VEHICLES = _word_set("Odometry Imu VehicleOdometry VehicleLocalPosition")
 _COMMANDS = _word_set("AckermannDrive AckermannDriveStamped")
 """Messages that hold commands by their definition, where the topic does not say that they were measured."""
 _OFTEN_COMMANDS = _word_set("Twist")
@@ -65,11 +78,11 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
         "twist.twist.angular.z twist.angular.z angular.z gyro.z gyroscope.z wz",
         "acceleration": "acceleration accel longitudinal_acceleration forward_acceleration acceleration_m_s2 "
         "linear_acceleration.x linear_accel.x accel.accel.linear.x accel.linear.x acceleration.linear.x "
-        "acceleration.x accel.x ax",
+        "acceleration.x accel.x accelerometer.x ax",
         "steering": "steering_angle steering steering_tire_angle front_wheel_angle",
     }.items()
 }
-_ACCELERATIONS = frozenset(("accel", "acceleration", "accelerations", "jerk"))
+_ACCELERATIONS = frozenset(("accel", "acceleration", "accelerations", "accelerometer", "jerk"))
 """Words of a path whose numbers are no velocities, also where they end alike (`accel.angular.z`)."""
 _COMMANDED: Mapping[str, tuple[str, ...]] = {
     "curvature": ("curvature",),
@@ -126,7 +139,7 @@ def truth_doubt(topic: str) -> NameDoubt:
     A part of its path that is such a word says so (`/gt/boxes`, `/ground_truth_pose`); a word beside others
     may be the name of a thing (`/gt_car/image`).
     """
-    parts = [_words(part) for part in topic.split("/")]
+    parts = [words_of(part) for part in topic.split("/")]
     if any(words & _TRUTH or (len(words) == 1 and words & _PERHAPS_TRUTH) for words in parts):
         return "strong"
     return "weak" if any(words & _PERHAPS_TRUTH for words in parts) else ""
@@ -146,8 +159,8 @@ def command_doubt(topic: str, schema: str = "") -> NameDoubt:
     kind = kind_of(schema)
     if kind in _MEASUREMENTS:
         return ""
-    parts = [_words(part) for part in topic.split("/")]
-    if _words(_snake(kind)) & _COMMAND:
+    parts = [words_of(part) for part in topic.split("/")]
+    if words_of(_snake(kind)) & _COMMAND:
         return "strong"
     doubt = _doubt_of_parts(parts)
     if doubt or any(words & _MEASURED for words in parts):
@@ -161,6 +174,15 @@ def _doubt_of_parts(parts: Sequence[frozenset[str]]) -> NameDoubt:
     if not at:
         return ""
     return "weak" if any(words & _MEASURED for words in parts[at[-1] + 1 :]) else "strong"
+
+
+def of_other_thing(topic: str, schema: str) -> str:
+    """Return the word by which a topic is of another thing than the vehicle; empty where none is.
+
+    An Odometry or an Imu is of the vehicle whatever its driver is called (`/motor_controller/odom`).
+    """
+    kept = kind_of(schema) in _OF_VEHICLES
+    return "" if kept else other_thing([words_of(part) for part in topic.split("/")])
 
 
 def kind_of(schema: str) -> str:
@@ -197,12 +219,15 @@ def known_fields(paths: Collection[str], schema: str = "") -> dict[str, str]:
     """Return the fields of a message that are known channels: channel name -> dotted path.
 
     A name is found in any spelling (`yawRate`, `Yaw_Rate`) and at any depth (`state.speed`), but not in a
-    list, which is of many things, nor in a part that is a command (`cmd.speed`); of several, the most telling
-    name wins, then the shallowest path.
+    list, which is of many things, nor in a part that is a command (`cmd.speed`) or of another thing
+    (`wind.speed`); of several, the most telling name wins, then the shallowest path.
     """
     under = "accel." if kind_of(schema) == "Accel" else ""  # its fields are called as those of a Twist
+    words = {path: [words_of(part) for part in path.split(".")] for path in paths}
     measured = [
-        under + path for path in paths if _doubt_of_parts([_words(p) for p in path.split(".")]) != "strong"
+        under + path
+        for path, parts in words.items()
+        if _doubt_of_parts(parts) != "strong" and not other_thing(parts)
     ]
     fields = _fields_by_name(measured, _ALIASES)
     return {channel: path.removeprefix(under) for channel, path in fields.items()}
@@ -239,14 +264,17 @@ def _fields_by_name(paths: Collection[str], names: Mapping[str, tuple[str, ...]]
     velocities = {
         path: name
         for path, name in plain.items()
-        if not any(_words(part) & _ACCELERATIONS for part in path.split("."))
+        if not any(words_of(part) & _ACCELERATIONS for part in path.split("."))
     }
     fields = {}
     for channel, aliases in names.items():
         fitting = plain if channel == "acceleration" else velocities
         exact = (path for alias in aliases for path, name in fitting.items() if name == alias)
-        below = (path for alias in aliases for path, name in fitting.items() if name.endswith("." + alias))
-        path = next(exact, None) or next(below, None)
+        below = {
+            alias: [path for path, name in fitting.items() if name.endswith(f".{alias}")] for alias in aliases
+        }
+        held = {a: of_the_vehicle(paths) for a, paths in below.items()} if channel == "speed" else below
+        path = next(exact, None) or next((paths[0] for paths in held.values() if paths), None)
         if path is not None:
             fields[channel] = path
     return fields
@@ -266,25 +294,6 @@ def _snake(path: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", path).lower()
 
 
-def _words(part: str) -> frozenset[str]:
+def words_of(part: str) -> frozenset[str]:
     """Return the words of a part of a topic. `ground_truth` has the word truth."""
     return frozenset(re.split(r"[^a-z0-9]+", _snake(part))) - {"", "ground"}
-
-
-def shared_prefix(a: str, b: str) -> int:
-    """Return the number of leading parts that two topics share."""
-    count = 0
-    for x, y in zip(a.strip("/").split("/"), b.strip("/").split("/"), strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
-
-
-def nearness(info: str, camera: str) -> tuple[int, int]:
-    """Return how near a camera info lies to its camera: the parts they share, less those of its folder alone.
-
-    In ROS it lies beside the picture: `/front/camera_info` goes before `/front/depth/camera_info`.
-    """
-    shared = shared_prefix(info, camera)
-    return shared, min(0, shared - info.strip("/").count("/"))

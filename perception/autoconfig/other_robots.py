@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft
 from perception.autoconfig.first_messages import first_decoded
-from perception.autoconfig.sensor_names import front_first
+from perception.autoconfig.sensor_names import front_first, shared_prefix
 from perception.geometry import Matrix
 from perception.types import FrameTransforms
 
@@ -35,7 +34,7 @@ def leave_out_other_robots(draft: ConfigDraft) -> None:
         return
     mounts = {space: _mounts(draft, [t for t in topics if _namespace(t) == space]) for space in spaces}
     sensors = front_first(draft.of_kind("camera")) or draft.of_kind("range") or topics
-    own = max(spaces, key=lambda space: names.shared_prefix(space, sensors[0]) if space else 0)
+    own = max(spaces, key=lambda space: shared_prefix(space, sensors[0]) if space else 0)
     for space in (space for space in spaces if space != own):
         frame = _shared_frame(
             mounts[own], mounts[space], are_nested=_is_under(own, space) or _is_under(space, own)

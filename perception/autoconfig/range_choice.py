@@ -9,15 +9,18 @@ import numpy as np
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.first_messages import first_decoded, first_frame, first_of, rate_hz
+from perception.autoconfig.frame_words import is_fixed_frame
 from perception.autoconfig.image_content import image_content
 from perception.autoconfig.readable_topics import reading_problem
-from perception.autoconfig.sensor_names import sensor_names, topic_words
+from perception.autoconfig.sensor_names import sensor_names, shared_prefix, topic_words
 from perception.config import RangeConfig
 from perception.logs import Log
 from perception.types import CameraInfo, DepthImage, RangeScan
 
 SCANS = 10  # of which the ranges are looked at
 FAR_SHARE = 0.01  # of returns beyond `max_range_m` that is worth saying
+
+FARTHEST_M = 1000.0  # no scanner of a vehicle sees further
 
 _COPIES = (
     "filtered cropped ground nonground obstacle obstacles cluster clusters clustered segmentation segmented "
@@ -85,7 +88,24 @@ def _clouds(draft: ConfigDraft) -> list[str]:
         "second_choice",
         f"by its name made of the returns of another topic ({', '.join(plain)})",
     )
-    return plain or chosen
+    return _of_sensors(draft, plain or chosen)
+
+
+def _of_sensors(draft: ConfigDraft, topics: list[str]) -> list[str]:
+    """Return the topics whose returns are seen from a sensor, where there are any.
+
+    Points in a frame that stands still are a map, or those of another topic that were moved there; how far
+    they are from their sensor is not known.
+    """
+    fixed = {t: frame for t in topics if is_fixed_frame(frame := first_frame(draft.log, t))}
+    others = [topic for topic in topics if topic not in fixed]
+    for topic, frame in fixed.items():
+        what = f"its points are in the frame {frame!r}, which stands still, not in that of a sensor"
+        if others:
+            draft.leave_out([topic], "second_choice", what)
+        else:
+            draft.warnings.append(f"range: {topic}: {what}: those far from its origin are not used")
+    return others or topics
 
 
 def _say_how_far(draft: ConfigDraft, topic: str) -> None:
@@ -103,24 +123,27 @@ def _say_how_far(draft: ConfigDraft, topic: str) -> None:
 
 def far_returns(log: Log, topic: str, limit_m: float) -> str:
     """Return which share of the returns of the first scans lies beyond a range; empty where hardly any."""
-    scans = [scan for scan in first_decoded(log, topic, "range", SCANS) if isinstance(scan, RangeScan)]
-    ranges = np.concatenate([np.linalg.norm(scan.points_m, axis=1) for scan in scans] or [np.zeros(0)])
+    decoded = first_decoded(log, topic, "range", SCANS)
+    scans = [np.linalg.norm(scan.points_m, axis=1) for scan in decoded if isinstance(scan, RangeScan)]
+    scans += [image.depth_m.ravel() for image in decoded if isinstance(image, DepthImage)]
+    ranges = np.concatenate(scans or [np.zeros(0)])
     ranges = ranges[np.isfinite(ranges) & (ranges > 0)]
     share = float((ranges > limit_m).mean()) if ranges.size else 0.0
     if share <= FAR_SHARE:
         return ""
     farthest_m = np.quantile(ranges, 0.99)
-    return f"{share:.0%} of the returns lie beyond it, up to {farthest_m:.0f} m, and are not used"
+    doubt = " (perhaps they are in mm, where m is expected)" if farthest_m > FARTHEST_M else ""
+    return f"{share:.0%} of the returns lie beyond it, up to {farthest_m:.0f} m{doubt}, and are not used"
 
 
 def _beside(topic: str, infos: list[str], images: list[str]) -> list[tuple[int, str]]:
     """Return the camera infos without a frame that lie nearer to an image than to any other, by name."""
     others = [image for image in images if image != topic]
-    near = [(names.shared_prefix(info, topic), info) for info in infos]
+    near = [(shared_prefix(info, topic), info) for info in infos]
     return [
         (parts, info)
         for parts, info in near
-        if parts > max((names.shared_prefix(info, other) for other in others), default=0)
+        if parts > max((shared_prefix(info, other) for other in others), default=0)
     ]
 
 
@@ -142,7 +165,7 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
             continue
         if not image_content(draft.log, topic).depth:
             continue
-        near = [(names.shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
+        near = [(shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
         near = near or _beside(topic, infos.get("", []), draft.of_kind("camera"))
         if word := names.says_no_distances(topic):
             text = (

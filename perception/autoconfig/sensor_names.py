@@ -16,6 +16,7 @@ RENDERINGS = frozenset(_RENDERINGS.split())
 """Words that say how a picture or a scan is written, not which sensor it is of."""
 
 _FRONT = ("front", "forward", "fwd", "center", "centre", "main")
+_NOWHERE = 2 * len(_FRONT)  # the place of a name that says no direction ahead
 
 
 def sensor_names(topics: Sequence[str], kind: str, taken: Collection[str] = ()) -> dict[str, str]:
@@ -59,13 +60,42 @@ def same_sensor(one: str, other: str) -> bool:
     return a == b
 
 
+def shared_prefix(a: str, b: str) -> int:
+    """Return the number of leading parts that two topics share."""
+    count = 0
+    for x, y in zip(a.strip("/").split("/"), b.strip("/").split("/"), strict=False):
+        if x != y:
+            break
+        count += 1
+    return count
+
+
+def nearness(info: str, camera: str) -> tuple[int, int]:
+    """Return how near a camera info lies to its camera: the parts they share, less those of its folder alone.
+
+    In ROS it lies beside the picture: `/front/camera_info` goes before `/front/depth/camera_info`.
+    """
+    shared = shared_prefix(info, camera)
+    return shared, min(0, shared - info.strip("/").count("/"))
+
+
 def front_first(topics: Sequence[str]) -> list[str]:
-    """Return camera topics with the one that looks ahead by its name first; the others keep their order."""
+    """Return camera topics with the one that looks ahead by its name first; the others keep their order.
+
+    Words may be one (`frontleft`). Where none looks ahead, those that look back are last.
+    """
+    if not any(_place(topic) < _NOWHERE for topic in topics):
+        return sorted(topics, key=_looks_back)
     return sorted(topics, key=_place)
+
+
+def _looks_back(topic: str) -> bool:
+    return any(word.startswith(("rear", "back")) for word in topic_words(topic))
 
 
 def _place(topic: str) -> int:
     words = topic_words(topic)
     plain = [place for place, word in enumerate(_FRONT) if word in words]
-    sideways = any(word in ("left", "right", "side", "rear", "back") for word in words)
-    return min(plain) + (len(_FRONT) if sideways else 0) if plain else 2 * len(_FRONT)
+    plain += [0 for word in words if word.startswith("front")]
+    sideways = _looks_back(topic) or any(word.endswith(("left", "right", "side")) for word in words)
+    return min(plain) + (len(_FRONT) if sideways else 0) if plain else _NOWHERE

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from perception.autoconfig import naming_rules as names
+from perception.autoconfig.base_frame import FirstFrames, first_frames
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.field_doubts import field_doubts
-from perception.autoconfig.first_messages import first_decoded, rate_hz
+from perception.autoconfig.field_doubts import field_doubts, frame_of_vectors, is_one_axis
+from perception.autoconfig.first_messages import first_decoded, rate_hz, spread_decoded
 from perception.autoconfig.readable_topics import reading_problem
+from perception.autoconfig.sensor_mounts import turned_axes
 from perception.autoconfig.sensor_names import sensor_names
 from perception.autoconfig.stated_units import stated_units
 from perception.logs.decoding.foxglove import PICTURE_FILE
@@ -22,13 +24,14 @@ class _StatusCandidate(NamedTuple):
     paths: set[str]
     fields: dict[str, str]
     wrong: dict[str, str]
-    doubts: list[str]
+    doubts: dict[str, str]
 
 
 def choose_statuses(draft: ConfigDraft) -> None:
     """Set the status whose fields tell most of the motion, and others for the channels that it lacks."""
     topics = _status_topics(draft)
-    known = {topic: _candidate(draft, topic) for topic in topics}
+    frames = first_frames(draft.log, draft.of_kind("transforms") if topics else ())
+    known = {topic: _candidate(draft, topic, frames) for topic in topics}
     telling = [topic for topic in topics if names.worth(known[topic].fields)]
     plain = [t for t in telling if not _name_doubt(draft, t) and not t.startswith("/perception/")]
     chosen = _chosen_fields(draft, plain or telling, known)
@@ -49,7 +52,9 @@ def _add_all(
     """Add the statuses that were chosen, and say why the others were not."""
     verbs = "tells more of the motion, or is" if len(chosen) == 1 else "tell more of the motion, or are"
     reason = f"{', '.join(chosen)} {verbs} named more clearly"
-    draft.leave_out((t for t in topics if t not in chosen), "second_choice", reason)
+    for topic in (topic for topic in topics if topic not in chosen):
+        why = "; ".join([reason, *known[topic].wrong.values()])
+        draft.leave_out([topic], "second_choice", why)
     name_of = sensor_names(list(chosen), "status", draft.data["sensors"])
     for topic, fields in chosen.items():
         _add(draft, name_of[topic], topic, fields, len(topics), known[topic])
@@ -58,22 +63,43 @@ def _add_all(
 def _chosen_fields(
     draft: ConfigDraft, topics: list[str], known: Mapping[str, _StatusCandidate]
 ) -> dict[str, dict[str, str]]:
-    """Return the fields to take of each topic: all of the topic with most, of others those still missing."""
+    """Return the fields to take of each topic: of the most telling all, of others what is still missing.
+
+    Fields that may be wrong come last: they are taken where no other topic has the channel.
+    """
     chosen: dict[str, dict[str, str]] = {}
-    have: set[str] = set()
+    for doubtful in (False, True):
+        _add_fields(draft, topics, known, chosen, doubtful)
+    return {
+        topic: {name: path for name, path in known[topic].fields.items() if name in fields}
+        for topic, fields in chosen.items()
+    }
+
+
+def _add_fields(
+    draft: ConfigDraft,
+    topics: list[str],
+    known: Mapping[str, _StatusCandidate],
+    chosen: dict[str, dict[str, str]],
+    doubtful: bool,
+) -> None:
+    """Add to the chosen fields those whose channel is missing; doubtful ones where they are wanted."""
     while True:
+        have = {name for fields in chosen.values() for name in fields}
         missing = {
-            topic: {name: path for name, path in known[topic].fields.items() if name not in have}
+            topic: {
+                name: path
+                for name, path in known[topic].fields.items()
+                if name not in have and (doubtful or name not in known[topic].doubts)
+            }
             for topic in topics
-            if topic not in chosen
         }
         worths = {topic: names.worth(fields) for topic, fields in missing.items()}
         alike = best([topic for topic, worth in worths.items() if worth], worths.__getitem__)
         if not alike:
-            return chosen
+            return
         topic = alike[0]
-        chosen[topic] = missing[topic]
-        have |= set(missing[topic])
+        chosen[topic] = {**chosen.get(topic, {}), **missing[topic]}
         if len(alike) > 1:
             draft.warnings.append(
                 f"status: {', '.join(alike)} tell as much ({', '.join(missing[topic])}): {topic} is used, "
@@ -103,7 +129,9 @@ def _add(
         )
     draft.warnings += [f"{label}: not used: {text}" for text in candidate.wrong.values()]
     draft.warnings += [
-        f"{label}: {text}; else name another in sensors.{name}.fields" for text in candidate.doubts
+        f"{label}: {text}; else name another in sensors.{name}.fields"
+        for channel, text in candidate.doubts.items()
+        if channel in fields
     ]
     settings: dict[str, Any] = {"topic": topic, "fields": fields}
     rate = rate_hz(draft.log, topic)
@@ -137,19 +165,40 @@ def _name_doubt(draft: ConfigDraft, topic: str) -> bool:
     return bool(names.truth_doubt(topic) or names.command_doubt(topic, draft.schema_name(topic)))
 
 
-def _candidate(draft: ConfigDraft, topic: str) -> _StatusCandidate:
+def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames) -> _StatusCandidate:
     messages = first_decoded(draft.log, topic, "status")
     readings = [message for message in messages if isinstance(message, StatusReading)]
     paths = {path for reading in readings for path in reading.values}
     schema = draft.schema_name(topic)
-    fields = names.known_fields(paths, schema) or names.fields_of_topic(topic, paths)
-    wrong, doubts = field_doubts(schema, fields, readings)
     channel = draft.log.channels.get(topic)
-    wrong |= stated_units(channel.schema if channel is not None else None, fields, readings)
-    if wrong:
-        fields = names.known_fields(paths - {fields[channel] for channel in wrong}, schema)
-        _, doubts = field_doubts(schema, fields, readings)
+    definition = channel.schema if channel is not None else None
+    fields = names.known_fields(paths, schema) or names.fields_of_topic(topic, paths)
+    if fields and (word := names.of_other_thing(topic, schema)):
+        reason = f"its name says {word!r}, not the vehicle; an input is named in sensors.status.topic"
+        return _StatusCandidate(paths, {}, dict.fromkeys(fields, reason), {})
+    wrong: dict[str, str] = {}
+    left = paths
+    while True:
+        fields = names.known_fields(left, schema) or names.fields_of_topic(topic, left)
+        moving = _moving(draft, topic, fields, readings)
+        found, doubts = field_doubts(schema, fields, readings, moving, topic)
+        found |= turned_axes(frames, frame_of_vectors(schema, readings), fields)
+        found |= stated_units(definition, fields, readings)
+        if not found:
+            break
+        wrong = found | wrong
+        left = left - {fields[name] for name in found}  # another field may have the channel
     return _StatusCandidate(paths, fields, wrong, doubts)
+
+
+def _moving(
+    draft: ConfigDraft, topic: str, fields: Mapping[str, str], readings: list[StatusReading]
+) -> list[StatusReading]:
+    """Return messages in which the vehicle may move, where the speed is one axis of a velocity."""
+    if not is_one_axis(fields.get("speed", ""), readings):
+        return []
+    decoded = spread_decoded(draft.log, topic, "status")
+    return [message for message in decoded if isinstance(message, StatusReading)]
 
 
 def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidate, warn: bool) -> None:
@@ -159,7 +208,7 @@ def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidat
         if warn:
             draft.warnings.append(f"{topic} is not used: {problem}")
         return
-    why = "; ".join(candidate.wrong.values()) or _unknown_fields(candidate)
+    why = "; ".join(dict.fromkeys(candidate.wrong.values())) or _unknown_fields(candidate)
     draft.leave_out([topic], "no_known_field", why)
     named = sum(text.startswith("/") and "none of its fields" in text for text in draft.warnings)
     if warn and candidate.paths and named < 3:

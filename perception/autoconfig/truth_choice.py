@@ -8,12 +8,19 @@ from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.first_messages import first_frame, number_fields
 from perception.autoconfig.sensor_names import topic_words
+from perception.autoconfig.truth_doubts import truth_doubt
 
 
 def choose_truth(draft: ConfigDraft) -> None:
     """Set the topics of truth: for training and metrics, never an input."""
     truth: dict[str, Any] = {}
-    topics = draft.of_kind("truth_boxes")
+    doubts = {topic: truth_doubt(draft.log, topic) for topic in draft.of_kind("truth_boxes")}
+    for topic, doubt in doubts.items():
+        if doubt:
+            reason = f"{doubt}; where they are the truth all the same, name it in truth.boxes"
+            draft.leave_out([topic], "no_truth", reason)
+            draft.warnings.append(f"truth: {topic} is not used: {reason}")
+    topics = [topic for topic, doubt in doubts.items() if not doubt]
     boxes = best(
         topics, lambda topic: (names.says_truth(topic), draft.schema(topic) == "perception.Detections")
     )

@@ -22,6 +22,7 @@ UnusedCode = Literal[
     "housekeeping",
     "truth",
     "command",
+    "no_truth",
     "depth_image",
     "other_frame",
     "other_robot",
@@ -38,6 +39,7 @@ undecodable         its messages cannot be read
 own_output          the output of an earlier run
 housekeeping        it belongs to the middleware
 truth, command      its name or schema says that it holds truth, or commands: never an input
+no_truth            its boxes have the scores of a detector, or its scenes hold no cuboids
 depth_image         a depth image has no colours: it is no camera
 other_frame         the camera info of another camera
 other_robot         its namespace is that of another robot, whose transforms place frames of the same names

@@ -18,6 +18,11 @@ from perception.geometry.lens import distort, undistort
 Matrix = NDArray[np.float64]
 
 
+def is_optical(frame_id: str) -> bool:
+    """Return whether a frame is one of a camera by its name (REP 103): x right, y down, z forward."""
+    return "optical" in frame_id.rsplit("/", 1)[-1].lower()
+
+
 def rotation_from_quaternion(x: float, y: float, z: float, w: float) -> Matrix:
     """Return the 3x3 rotation of a quaternion, which need not have unit length.
 

@@ -9,7 +9,10 @@ from perception.geometry import Matrix
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cuboid:
-    """A 3D truth box: `frame_from_box` [4, 4] puts its centre and axes into `frame_id`."""
+    """A 3D truth box: `frame_from_box` [4, 4] puts its centre and axes into `frame_id`.
+
+    `score` is that of who found it, NaN where the message has none: truth has none.
+    """
 
     label: str
     track_id: str
@@ -17,6 +20,7 @@ class Cuboid:
     frame_from_box: Matrix
     size_m: tuple[float, float, float]  # along the axes
     entity_id: str = ""  # of the `SceneEntity` it is part of
+    score: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)

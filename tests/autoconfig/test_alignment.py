@@ -57,6 +57,24 @@ def test_a_sensor_that_is_in_time_costs_nothing(tmp_path: Path) -> None:
     assert not [text for text in choice.reasons if text.startswith("wait_ms")]
 
 
+@pytest.mark.parametrize(("delay_s", "wait_ms"), [(0.0, 1.0), (0.003, 4.0), (0.02, 0.0)])
+def test_a_camera_recorded_right_behind_the_other_is_of_the_same_moment(
+    tmp_path: Path, delay_s: float, wait_ms: float
+) -> None:
+    """At 20 Hz the picture before would be near enough to be taken, 50 ms older."""
+    log = SmallLog().image("/left/image", "left", hz=20.0, seconds=SECONDS)
+    log.image("/right/image", "right", hz=20.0, seconds=SECONDS, delay_s=delay_s)
+    with open_log(log.write(tmp_path / "log.mcap")) as opened:
+        choice = complete_config(opened)
+        samples = [s for s in align(opened.messages(), choice.config) if s.tick.kind == "reference"]
+    assert choice.config.wait_ms == wait_ms
+    reasons = [text for text in choice.reasons if "right behind their tick" in text]
+    assert bool(reasons) == bool(wait_ms)
+    if wait_ms:
+        assert "right by 50 ms older" in reasons[0]
+        assert all(s.cameras["right"].age_ms == 0 for s in samples)
+
+
 def test_short_episodes_with_a_pause_between_them_tell_what_to_wait_for(tmp_path: Path) -> None:
     log = SmallLog()
     for start_s in (0.0, 20.0):

@@ -209,7 +209,11 @@ def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "topic", ["/detector/debug_image", "/lane/overlay", "/oak/preview/image", "/rviz/image"]
+    "topic",
+    [
+        *("/detector/debug_image", "/lane/overlay", "/oak/preview/image", "/rviz/image"),
+        *("/yolo/dbg_image", "/yolo/detections_image", "/image_with_boxes", "/carla/dvs_front/image"),
+    ],
 )
 def test_a_picture_that_is_drawn_on_is_no_second_camera(tmp_path: Path, topic: str) -> None:
     choice = choice_of(SmallLog().image("/camera/image").image(topic), tmp_path)
@@ -373,6 +377,7 @@ def velocity(kind: str, frame: str) -> Callable[[int], dict[str, object]]:
         ("TwistStamped", "base_link", {"speed", "yaw_rate"}),
         ("TwistStamped", "map", {"yaw_rate"}),
         ("TwistStamped", "gps", set()),
+        ("TwistStamped", "ublox", set()),
         ("Odometry", "base_link", {"speed", "yaw_rate"}),
         ("Odometry", "robot/odom", {"yaw_rate"}),
         ("Odometry", "gps_antenna", {"speed", "yaw_rate"}),

@@ -32,6 +32,8 @@ def channels(choice: ConfigChoice) -> set[str]:
         ("# mph", "mph"),
         ("# cm/s", "cm/s"),
         ("# wheel rpm", "rpm"),
+        ("# motor electrical speed (revolutions per minute)", "revolutions per minute"),
+        ("# kilometers per hour", "kilometers per hour"),
         ("# m/s", ""),
         ("# km/h = 3.6 m/s", ""),
         ("# over ground", ""),
@@ -46,6 +48,49 @@ def test_the_comment_of_a_definition_says_the_unit(tmp_path: Path, comment: str,
     assert channels(choice) == ({"yaw_rate"} if unit else {"speed", "yaw_rate"})
     if unit:
         assert any(f"speed is in {unit}, as its definition says" in text for text in choice.warnings)
+
+
+@pytest.mark.parametrize(
+    ("above", "unit"),
+    [
+        ("# vehicle speed\n# in km/h\n", "km/h"),
+        ("# of the wheels, rpm\n\n# over ground, m/s\n", ""),
+        ("# km/h\nfloat64 limit\n", ""),  # of another field
+    ],
+)
+def test_a_comment_above_a_field_says_the_unit(tmp_path: Path, above: str, unit: str) -> None:
+    schema = Schema("car_msgs/msg/State", "ros2msg", f"{above}float64 speed\nfloat64 yaw_rate\n".encode())
+    count = 3 if "limit" in above else 2
+    data = b"\0\1\0\0" + struct.pack(f"<{count}d", *[0.5] * count)
+    choice = choice_of(SmallLog().image().stream("/car", schema, "cdr", lambda i, s: data), tmp_path)
+    assert channels(choice) == ({"yaw_rate"} if unit else {"speed", "yaw_rate"})
+
+
+def test_annotations_of_idl_say_the_unit(tmp_path: Path) -> None:
+    definition = """module car { module msg { struct State {
+      @verbatim (language="comment", text="of the vehicle")
+      @unit (value="km/h")
+      double speed;
+      @unit (value="rad/s")
+      double yaw_rate;
+    }; }; };"""
+    schema = Schema("car/msg/State", "ros2idl", definition.encode())
+    data = b"\0\1\0\0" + struct.pack("<2d", 36.0, 0.1)
+    choice = choice_of(SmallLog().image().stream("/car", schema, "cdr", lambda i, s: data), tmp_path)
+    assert channels(choice) == {"yaw_rate"}
+
+
+@pytest.mark.parametrize("key", ["description", "unit"])
+@pytest.mark.parametrize("unit", ["km/h", "m/s"])
+def test_a_json_schema_says_the_unit(tmp_path: Path, key: str, unit: str) -> None:
+    state = {"type": "object", "properties": {"speed": {"type": "number", key: unit}}}
+    schema = Schema("State", "jsonschema", json.dumps({"properties": {"state": state}}).encode())
+
+    def make(i: int, stamp: int) -> bytes:
+        return json.dumps({"timestamp_ns": stamp, "state": {"speed": 36.0, "ax": 0.1}}).encode()
+
+    choice = choice_of(SmallLog().image().stream("/car", schema, "json", make), tmp_path)
+    assert channels(choice) == ({"acceleration"} if unit == "km/h" else {"speed", "acceleration"})
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 
+import numpy as np
 import pytest
 from foxglove_schemas_protobuf.CameraCalibration_pb2 import CameraCalibration
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from foxglove_schemas_protobuf.FrameTransforms_pb2 import FrameTransforms
 from foxglove_schemas_protobuf.LaserScan_pb2 import LaserScan
+from foxglove_schemas_protobuf.RawImage_pb2 import RawImage
 from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,10 +21,11 @@ from hypothesis import strategies as st
 from perception.autoconfig import complete_config
 from perception.config import Config, parse_config
 from perception.diagnosis.audit import Audit, Delay, Finding, TopicTimes, audit, survey_times
+from perception.diagnosis.audit.log_contents import ScanContents
 from perception.errors import PerceptionError
 from perception.logs import open_log
 from perception.logs.perception_proto import SCHEMAS, encode_truth
-from perception.types import Schema, TruthBox
+from perception.types import DepthImage, Schema, TruthBox
 from tests.scripted_scene import write_scene
 from tests.small_logs import START_NS, SmallLog, foxglove_schema
 
@@ -410,13 +413,14 @@ def test_poses_of_another_time_are_found(tmp_path: Path, away_s: float, severity
         ("speed", 50.0, 120.0, "km/h"),
         ("yaw_rate", 3.0, 25.0, "degrees/s"),
         ("acceleration", 9.0, 200.0, "cm/s2"),
+        ("steering", 0.6, 40.0, "degrees"),
     ],
 )
 def test_values_that_no_vehicle_has_are_found(
     tmp_path: Path, channel: str, usual: float, large: float, unit: str
 ) -> None:
     for most in (usual, large):
-        log = SmallLog().image().json("/state", lambda i, most=most: {channel: most - 0.1 * i})
+        log = SmallLog().image().json("/state", lambda i, most=most: {"speed": 3.0, channel: most - 0.1 * i})
         texts = [f.text for f in audit_of(log, tmp_path).findings if f.code == "status_large"]
         assert len(texts) == (most == large)
         assert all(unit in text for text in texts)
@@ -692,3 +696,28 @@ def test_any_damage_gives_an_audit_or_a_plain_refusal(whole: bytes, data: st.Dat
             found = audit(log, complete_config(log).config)
             assert set(found.verdicts()) == set(HEADS)
             assert found.lossy or not found.damage
+
+
+@pytest.mark.parametrize(
+    ("depth_m", "blind", "far"), [(2.0, 0, 0), (2000.0, 0, 1), (float("nan"), 1, 0)], ids=str
+)
+def test_depth_images_are_judged_as_scans_are(depth_m: float, blind: int, far: int) -> None:
+    contents = ScanContents(max_range_m=30.0)
+    contents.add(DepthImage("/depth", 0, 0, "camera", np.full((4, 4), depth_m, np.float32)))
+    assert (contents.count, contents.blind, contents.far) == (1, blind, far)
+
+
+def test_a_depth_image_in_another_unit_is_named(tmp_path: Path) -> None:
+    """Floats are metres; these are millimetres, of which none is within reach."""
+    log = SmallLog().calibration("/depth/info")
+
+    def make(i: int, stamp: int) -> bytes:
+        message = RawImage(frame_id="camera", width=64, height=48, encoding="32FC1", step=256)
+        message.data = np.full(64 * 48, 2000 + i, "<f4").tobytes()
+        message.timestamp.FromNanoseconds(stamp)
+        return message.SerializeToString()
+
+    log.stream("/depth/image", foxglove_schema(RawImage), "protobuf", make)
+    found = audit_of(log, tmp_path)
+    assert "20 of 20 scans on /depth/image are with every return beyond" in the(found, "blind_scans").text
+    assert "distance" in unreliable(found)

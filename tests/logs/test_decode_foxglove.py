@@ -461,3 +461,13 @@ def test_json_that_is_not_the_schema_is_refused() -> None:
         ([], "expected a JSON object, found a list"),
     ):
         assert reason in refused(record(json.dumps(fields).encode(), schema, "json"))
+
+
+def test_a_camera_that_lies_behind_another_has_its_p() -> None:
+    """P[2, 3] of KITTI's colour camera is 3 mm."""
+    p = [721.5, 0, 609.5, 44.8, 0, 721.5, 172.8, 0.2, 0, 0, 1, 0.003]
+    k = [960, 0, 696, 0, 957, 224, 0, 0, 1]
+    found = decode(protobuf(stamped(PbCalibration(frame_id="camera", width=1242, height=375, K=k, P=p))))
+    assert isinstance(found, CameraInfo)
+    assert found.projection is not None
+    assert found.projection.ravel().tolist() == p

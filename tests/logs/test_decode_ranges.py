@@ -12,7 +12,10 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from perception.logs.decoding import decode, sensor_kind
 from perception.logs.decoding.points import PackedField, angle_doubt, packed_points
-from perception.types import RangeScan, Schema
+from perception.models.preprocess.returns import returns_array
+from perception.models.preprocess.spec import InputSpec
+from perception.models.tensors import RETURN_CHANNELS
+from perception.types import RangeScan, Rig, Schema
 from tests.logs.decode_build import STAMP, protobuf, record, refused, stamped
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
@@ -28,9 +31,9 @@ def make(name: str, /, **fields: Any) -> Any:
     return STORE.types[name](**fields)
 
 
-def header() -> Any:
+def header(frame: str = "lidar") -> Any:
     time = make("builtin_interfaces/msg/Time", sec=STAMP // 10**9, nanosec=STAMP % 10**9)
-    return make("std_msgs/msg/Header", stamp=time, frame_id="lidar")
+    return make("std_msgs/msg/Header", stamp=time, frame_id=frame)
 
 
 # --- names of fields ----------------------------------------------------------------------------------
@@ -132,6 +135,36 @@ def test_returns_of_a_radar_are_placed_and_azimuths_in_degrees_are_doubted(azimu
     level = 5 * math.cos(0.3)
     expected = [[level * math.cos(azimuth), level * math.sin(azimuth), 5 * math.sin(0.3)]]
     np.testing.assert_allclose(found.points_m, expected, rtol=1e-6)
+
+
+# --- the frame of a camera --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frame", "is_forward_z"),
+    [
+        ("camera_depth_optical_frame", True),
+        ("robot/left_camera_optical", True),
+        ("zed_left_camera_frame", False),
+    ],
+)
+def test_a_cloud_in_an_optical_frame_has_z_forward(frame: str, is_forward_z: bool) -> None:
+    """Without a rig the returns of a depth camera are seen from it: the third axis points ahead."""
+    fields = [
+        make("sensor_msgs/msg/PointField", name=name, offset=4 * i, datatype=7, count=1)
+        for i, name in enumerate("xyz")
+    ]
+    data = np.array([[1, 0, 5]], "<f4").view(np.uint8).ravel()
+    cloud = make(
+        "sensor_msgs/msg/PointCloud2", header=header(frame), height=1, width=1, fields=fields,
+        is_bigendian=False, point_step=12, row_step=12, data=data, is_dense=True,
+    )  # fmt: skip
+    found = decode(encode(cloud))
+    assert isinstance(found, RangeScan)
+    assert found.optical == is_forward_z
+    rows, _ = returns_array(found, Rig(), InputSpec())
+    bearing = -np.arctan2(1, 5) if is_forward_z else 0.0  # to the right, or ahead and up
+    np.testing.assert_allclose(rows[0, RETURN_CHANNELS.index("bearing")], bearing, atol=1e-6)
 
 
 # --- vendors ------------------------------------------------------------------------------------------

@@ -311,6 +311,17 @@ def test_a_single_range(encoding: str) -> None:
     assert found(2.5) == [2.5, 0, 0]
     assert np.isnan(found(4.5)).all()
     assert np.isnan(found(0.1)).all()
+    assert np.isnan(found(4.0)).all()  # nothing came back
+
+
+@encodings
+def test_a_beam_at_the_largest_range_has_met_nothing(encoding: str) -> None:
+    message = scan(encoding)
+    message.ranges = np.array([10.0, 9.99, 10.0, 3.0, 0.5], np.float32)
+    found = decode(encode(encoding, message))
+    assert isinstance(found, RangeScan)
+    lengths = np.linalg.norm(found.points_m, axis=1)
+    np.testing.assert_allclose(lengths, [np.nan, 9.99, np.nan, 3, 0.5], rtol=1e-6)
 
 
 @encodings

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perception.config import Config, Role
 from perception.diagnosis.audit.topic_times import TopicTimes
@@ -15,6 +16,7 @@ from perception.types import (
     CameraFrame,
     Cuboids,
     Decoded,
+    DepthImage,
     FrameTransforms,
     RangeScan,
     StatusReading,
@@ -54,7 +56,7 @@ class TopicContents:
         if isinstance(message, Undecodable):
             self.undecodable += 1
             self.reason = self.reason or message.reason
-        if isinstance(message, CameraFrame | RangeScan) and message.frame_id:
+        if isinstance(message, CameraFrame | RangeScan | DepthImage) and message.frame_id:
             self.frames[message.frame_id] += 1
         if not message.stamped:
             self.unstamped += 1
@@ -101,7 +103,7 @@ class PictureContents:
 
 @dataclass(slots=True)
 class ScanContents:
-    """The scans of one range sensor.
+    """The scans of one range sensor, or its depth images.
 
     `max_range_m` is the limit beyond which returns are not used.
     """
@@ -114,23 +116,32 @@ class ScanContents:
     doubted: int = 0  # that contradict themselves
     doubt: str = ""  # of the first
 
-    def add(self, scan: RangeScan) -> None:
+    def add(self, scan: RangeScan | DepthImage) -> None:
         """Add the next scan."""
         self.count += 1
+        if isinstance(scan, DepthImage):
+            self._usable(scan.depth_m)
+            return
         self.doubted += bool(scan.doubt)
         self.doubt = self.doubt or scan.doubt
         points = scan.points_m.astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             distance = np.linalg.norm(points, axis=1)
-        usable = np.isfinite(distance) & (distance > 0)
+        usable = self._usable(distance)
         if not usable.any():
-            self.blind += 1
             return
-        if distance[usable].min() > self.max_range_m:
-            self.far += 1
         directions = points[usable] / distance[usable, None]
         if len(directions) > 1 and bool((directions @ directions[0] > 1 - ONE_DIRECTION**2).all()):
             self.one_direction += 1
+
+    def _usable(self, distance_m: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Return which returns are any, by distance; count a scan without one, or without a near one."""
+        usable: NDArray[np.bool_] = np.isfinite(distance_m) & (distance_m > 0)
+        if not usable.any():
+            self.blind += 1
+        elif distance_m[usable].min() > self.max_range_m:
+            self.far += 1
+        return usable
 
 
 @dataclass(slots=True)
@@ -168,7 +179,7 @@ class LogContents:
         if isinstance(message, CameraFrame):
             if fresh:
                 self.pictures.setdefault(topic.name, PictureContents()).add(message)
-        elif isinstance(message, RangeScan):
+        elif isinstance(message, RangeScan | DepthImage):
             self.scans[message.topic].add(message)
         elif isinstance(message, StatusReading) and topic.role == "status":
             channels = self.channels.setdefault(message.topic, {})

@@ -21,6 +21,7 @@ MOST = {
     "speed": (70.0, "m/s", "km/h, mph or cm/s"),
     "yaw_rate": (10.0, "rad/s", "degrees/s"),
     "acceleration": (50.0, "m/s2", "cm/s2"),
+    "steering": (1.5, "rad", "degrees, or of the steering wheel"),
 }
 """Channel -> more than a vehicle has, its unit, and units in which it would be usual."""
 

@@ -161,7 +161,8 @@ def rectification_of(values: object) -> Matrix | None:
 def projection_of(values: object) -> Matrix | None:
     """Return P [3, 4] of a camera info; None where it is not set, or is of no pinhole camera."""
     p = _optional_matrix(values, (3, 4))
-    straight = p is not None and p[0, 0] > 0 and p[1, 1] > 0 and p[2].tolist() == [0, 0, 1, 0]
+    # KITTI's cameras also lie a few millimetres behind each other: P[2, 3] is not 0.
+    straight = p is not None and p[0, 0] > 0 and p[1, 1] > 0 and p[2, :3].tolist() == [0, 0, 1]
     return p if straight else None
 
 

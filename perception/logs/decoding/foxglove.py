@@ -5,10 +5,11 @@ Reference: docs.foxglove.dev schemas.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from perception.geometry import Matrix
+from perception.geometry import Matrix, is_optical
 from perception.logs.decoding import images, points
 from perception.logs.decoding.checks import (
     MAX_ITEMS,
@@ -28,7 +29,7 @@ from perception.logs.decoding.checks import (
     rectification_of,
 )
 from perception.logs.decoding.field_view import FieldView
-from perception.logs.decoding.stamps import duration_ns
+from perception.logs.decoding.stamps import bare_number, duration_ns
 from perception.logs.decoding.video_packets import video_packet
 from perception.types import (
     CameraInfo,
@@ -53,6 +54,7 @@ PICTURE_FILE = "pictures.File"
 _KINDS = ("", "u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")  # NumericType, and its names
 _KIND_NAMES = ("UNKNOWN", "UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "FLOAT32", "FLOAT64")
 _LABEL_KEYS = ("class", "label", "category", "type")
+_SCORE_KEYS = ("score", "confidence", "probability")
 _IDENTITY = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -127,7 +129,7 @@ def point_cloud(view: FieldView, envelope: Envelope) -> Decoded:
     points_m, intensity, speed = points.packed_points(data, fields, stride=stride, width=width)
     points_m = _posed(points_m, view, "the cloud")
     head, tail = _head(view, envelope)
-    return RangeScan(*head, points_m, intensity, speed, **tail)
+    return RangeScan(*head, points_m, intensity, speed, **tail, optical=is_optical(head[3]))
 
 
 def _numeric_type(field: FieldView) -> int:
@@ -180,6 +182,8 @@ def _cuboids(entity: FieldView, skipped: Skipped) -> list[Cuboid]:
     name, frame_id = entity.text("id"), _frame(entity)
     metadata = {pair.text("key").lower(): pair.text("value") for pair in entity.children("metadata")}
     label = next((metadata[key] for key in _LABEL_KEYS if metadata.get(key)), name)
+    number = bare_number(next((metadata[key] for key in _SCORE_KEYS if key in metadata), None))
+    score = math.nan if number is None else float(number)
     cubes = entity.children("cubes")
     items = []
     for i, cube in enumerate(cubes):
@@ -190,7 +194,7 @@ def _cuboids(entity: FieldView, skipped: Skipped) -> list[Cuboid]:
         except DecodeError as error:
             skipped.add(error)
             continue
-        items.append(Cuboid(label, track, frame_id, frame_from_box, size, name))
+        items.append(Cuboid(label, track, frame_id, frame_from_box, size, name, score))
     return items
 
 

@@ -49,7 +49,8 @@ def planar_points(
     """Return the points of a planar scan: `[r cos a, r sin a, 0]`, NaN where there is no return.
 
     Args:
-        ranges: [N], metres. Valid from `low` to `high`, and above 0.
+        ranges: [N], metres. Valid from `low` to below `high`, and above 0: a reading of exactly the largest
+            range is what simulators and ultrasonic drivers write where nothing came back (REP 117 was later).
         first, step: Angle of the first return and between two, radians, left positive.
     """
     count = limited(len(ranges), MAX_RETURNS, "ranges")
@@ -61,7 +62,7 @@ def planar_points(
     if low > 0:
         valid &= ranges >= low
     if high < math.inf:
-        valid &= ranges <= high
+        valid &= ranges < high
     if np.count_nonzero(valid) < count:
         r[~valid] = math.nan
     points: Float32 = directions(first, step, count) * r[:, None]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.geometry import is_optical
 from perception.logs.decoding import points
 from perception.logs.decoding.checks import MAX_ITEMS, Envelope, limited
 from perception.logs.decoding.ros_fields import head_of
@@ -49,7 +50,7 @@ def point_cloud2(ros: Any, envelope: Envelope) -> Decoded:
         big_endian=bool(ros.is_bigendian),
     )
     head, tail = head_of(ros, envelope)
-    return RangeScan(*head, points_m, intensity, speed, **tail)
+    return RangeScan(*head, points_m, intensity, speed, **tail, optical=is_optical(head[3]))
 
 
 def point_cloud(ros: Any, envelope: Envelope) -> Decoded:
@@ -61,7 +62,8 @@ def point_cloud(ros: Any, envelope: Envelope) -> Decoded:
         if len(channel.values) == len(points_m)  # some drivers name channels that they do not fill
     }
     head, tail = head_of(ros, envelope)
-    return RangeScan(*head, points_m, points.intensity_of(channels), points.speed_of(channels), **tail)
+    columns = points.intensity_of(channels), points.speed_of(channels)
+    return RangeScan(*head, points_m, *columns, **tail, optical=is_optical(head[3]))
 
 
 def livox_points(ros: Any, envelope: Envelope) -> Decoded:

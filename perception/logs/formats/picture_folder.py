@@ -16,6 +16,7 @@ import numpy as np
 from perception.logs.formats.camera_files import calibration_files, calibration_streams
 from perception.logs.formats.column_rules import PICTURES
 from perception.logs.formats.folder_files import files_in, is_folder, total_size
+from perception.logs.formats.mixed_cameras import cameras_of
 from perception.logs.formats.picture_stamps import TimedTable, picture_stamps
 from perception.logs.formats.streams import Findings, Stream, Times, image_files, number_stream, streams_log
 from perception.logs.formats.table_streams import is_pictures, ordered_by_time, table_streams
@@ -65,6 +66,7 @@ def open(path: Path) -> TableLog:
             cameras.append(_Camera(_name(folder, path), files, None))
         elif rest := len(set(files) - used):
             findings.miss(f"{rest} pictures in {folder.name} that no table names are not read")
+    cameras = [part for camera in cameras for part in _apart(camera, findings)]
     if (path / "rgb.txt").is_file() and (path / "depth.txt").is_file():
         findings.notes.append(
             "depth images of RGB-D folders as TUM's have 5000 units a metre, and are read in mm: they are no "
@@ -175,6 +177,19 @@ def _table(
     return [c for c in cameras if c], list(
         table_streams(in_order, stamps[order], prefix, "csv.Row", findings)
     )
+
+
+def _apart(camera: _Camera, findings: Findings) -> list[_Camera]:
+    """Return a camera for each of several whose pictures are mixed; else the camera itself."""
+    parts = cameras_of(camera.files, camera.stamps_ns)
+    if not parts:
+        return [camera]
+    findings.notes.append(f"{camera.name}: its pictures are of {len(parts)} cameras: {', '.join(parts)}")
+    stamps_ns = camera.stamps_ns
+    return [
+        _Camera(name, [camera.files[i] for i in part], None if stamps_ns is None else stamps_ns[part])
+        for name, part in parts.items()
+    ]
 
 
 def _named(

@@ -17,6 +17,8 @@ MAX_COLUMNS = 1000
 MAX_CELLS, BYTES_PER_CELL = 2_000_000, 2
 """A table has as many cells, plus one for as many bytes of its files."""
 _SIMULATOR = ("center", "left", "right", "steering_normalized", "throttle", "brake", "speed_mph")
+_SIMULATOR_NAMES = (*_SIMULATOR[:3], "steering", "throttle", "brake", "speed")
+"""The columns of Udacity's simulator as they are meant, and as some of its tables call them."""
 _KNOWN_COMMANDS = ("str", "thr", "steer", "steering", "throttle")
 
 
@@ -68,6 +70,11 @@ def parse_table(lines: Sequence[bytes], topic: str, findings: Findings) -> TextT
     if any(name.lower().endswith(PICTURES) for name in names):  # it is a line of pictures and values
         texts, names = [head, *texts], _made_names(names)
         findings.notes.append(f"{topic}: no line names the columns: they are called {', '.join(names)}")
+    if [name.lower() for name in names] == list(_SIMULATOR_NAMES):
+        names = list(_SIMULATOR)
+        findings.notes.append(
+            f"{topic}: the columns are those of Udacity's simulator: steering is from -1 to 1, speed in mph"
+        )
     if len(names) > MAX_COLUMNS:
         raise ValueError(f"{len(names)} columns: up to {MAX_COLUMNS} are taken")
     most = (MAX_CELLS + findings.size_bytes // BYTES_PER_CELL) // max(len(names), 1)

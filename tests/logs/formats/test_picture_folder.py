@@ -181,6 +181,61 @@ def test_pictures_without_stamps_take_those_of_a_table(
     assert said in notes(path)
 
 
+def test_a_column_with_the_pictures_of_several_cameras_is_several(tmp_path: Path) -> None:
+    """As Udacity's reader of bags writes it: a line for each picture, whatever camera took it."""
+    path = tmp_path / "drive"
+    sides, rows = ("left", "center", "right"), []
+    for i in range(4):
+        for k, side in enumerate(sides):
+            stamp = 1479424215 * 10**9 + i * 50_000_000 + k * 3_000_000
+            write_pictures(path / side, [f"{stamp}.jpg"])
+            rows.append(f"{stamp},{side}_camera,{side}/{stamp}.jpg,{0.1 * i}")
+    (path / "interpolated.csv").write_text("timestamp,frame_id,filename,angle\n" + "\n".join(rows) + "\n")
+    messages, _, damage = read(path)
+    assert damage == []
+    for k, side in enumerate(sides):
+        stamps = [m.stamp_ns - 1479424215 * 10**9 for m in messages[f"/{side}/image"]]
+        assert stamps == [i * 50_000_000 + k * 3_000_000 for i in range(4)]
+    assert "its pictures are of 3 cameras: left, center, right" in notes(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "topics"),
+    [
+        (
+            [f"{side}_{i:03d}.jpg" for i in range(4) for side in ("left", "right")],
+            {"/left/image", "/right/image"},
+        ),
+        (
+            [f"{side}_{i + k:03d}.jpg" for i in range(4) for k, side in ((0, "a"), (4, "b"))],
+            {"/camera/image"},
+        ),
+        ([f"frame_{i:03d}.jpg" for i in range(8)], {"/camera/image"}),
+    ],
+)
+def test_a_folder_with_the_pictures_of_several_cameras_is_several(
+    tmp_path: Path, names: list[str], topics: set[str]
+) -> None:
+    messages = read(write_pictures(tmp_path / "drive", names))[0]
+    assert {topic for topic in messages if topic.endswith("image")} == topics
+    assert sum(len(messages[topic]) for topic in topics) == 8
+
+
+def test_the_columns_of_udacitys_simulator_are_known_by_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "drive"
+    names = [f"{side}_2016_12_01_13_30_48_{i}00.jpg" for i in (1, 2) for side in ("center", "left", "right")]
+    write_pictures(path / "IMG", names)
+    rows = [",".join([*(f"IMG/{n}" for n in names[3 * i : 3 * i + 3]), "0.5,1,0,10"]) for i in range(2)]
+    head = "center,left,right,steering,throttle,brake,speed"
+    (path / "driving_log.csv").write_text("\n".join([head, *rows, ""]))
+    messages, _, _ = read(path)
+    values = [m.values for m in messages["/driving_log/values"] if isinstance(m, StatusReading)]
+    assert values[0]["speed"] == pytest.approx(4.4704)
+    assert values[0]["steering_normalized"] == 0.5
+    assert "steering" not in values[0]
+    assert "speed in mph" in notes(path)
+
+
 def test_speeds_in_other_units_are_also_given_in_si(tmp_path: Path) -> None:
     path = write_pictures(tmp_path / "drive", ["1.jpg", "2.jpg"])
     (path / "can.csv").write_text(

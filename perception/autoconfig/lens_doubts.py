@@ -1,0 +1,85 @@
+"""Doubts about a camera info: a lens that is off the middle of its pictures, a frame that is not optical."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from perception.align.picture_camera import is_rectified
+from perception.autoconfig.base_frame import FirstFrames, first_frames
+from perception.autoconfig.first_messages import first_frame, first_of
+from perception.config import CameraConfig, Config
+from perception.geometry import Matrix
+from perception.logs import Log
+from perception.types import CameraInfo
+
+OFF_CENTRE, FAR_OFF_CENTRE = 0.08, 0.15
+"""Shares of the size of a picture by which the middle of a lens is seldom, and never, off its middle."""
+
+LEAST_ALIGNED = 0.9
+"""The cosine of the angle between two axes, 26 degrees, up to which they point to the same side."""
+
+
+def lens_doubts(log: Log, config: Config) -> Iterator[str]:
+    """Yield what to tell the user of the camera info of each camera that is configured.
+
+    Converters of KITTI write K of the raw pictures, which are larger, beside rectified ones on `image_raw`;
+    others scale the pictures and the size, and leave K as it was.
+    """
+    topics = {topic for camera in config.sensors.cameras.values() for topic in camera.transforms}
+    frames = first_frames(log, sorted(topics))
+    for name, camera in config.sensors.cameras.items():
+        info = first_of(log, camera.calibration, CameraInfo) if camera.calibration else None
+        if info is None or not info.can_project:
+            continue
+        if info.roi is None and info.binning == (1, 1) and (doubt := _doubt(camera, info)):
+            yield f"calibration: {info.topic} ({name}): {doubt}"
+        frame = info.frame_id or first_frame(log, camera.topic, "camera")
+        if doubt := _not_optical(frames, frame):
+            yield f"transforms: {camera.topic} ({name}): {doubt}"
+
+
+def _doubt(camera: CameraConfig, info: CameraInfo) -> str:
+    k, p = info.intrinsics, info.projection
+    is_raw = not is_rectified(camera)
+    used = k if is_raw or p is None else p
+    off = _off_centre(used, info)
+    if (
+        is_raw
+        and p is not None
+        and np.any(info.distortion)
+        and off > max(OFF_CENTRE, 2 * _off_centre(p, info))
+    ):
+        return (
+            f"K has the middle of the lens at {_middle(k)} of {info.width}x{info.height}, P at {_middle(p)}: "
+            f"if the pictures on {camera.topic} are rectified, whatever its name says, set rectified: true "
+            "beside it"
+        )
+    if off > FAR_OFF_CENTRE:
+        return (
+            f"the middle of the lens is at {_middle(used)} of {info.width}x{info.height}: the intrinsics are "
+            "perhaps of another size, or of a part of the picture without its region (roi)"
+        )
+    return ""
+
+
+def _not_optical(frames: FirstFrames, frame: str) -> str:
+    """Return that a frame lies as that of the vehicle, x forward, where a camera's has z forward."""
+    base = frames.named_base(frame) if frame and frames.tree.edges else None
+    base_from_camera = frames.tree.target_from_source(base, frame) if base is not None else None
+    if base_from_camera is None or np.diag(base_from_camera)[:3].min() < LEAST_ALIGNED:
+        return ""
+    return (
+        f"its frame {frame!r} lies as that of the vehicle ({base!r}), x forward and z up: so it looks "
+        "straight up, and nothing is where it is seen; record the optical frame (x right, y down, z forward)"
+    )
+
+
+def _middle(matrix: Matrix) -> str:
+    return f"{matrix[0, 2]:.0f}, {matrix[1, 2]:.0f}"
+
+
+def _off_centre(matrix: Matrix, info: CameraInfo) -> float:
+    """Return how far the principal point is from the middle of the picture, as a share of its size."""
+    return float(max(abs(matrix[0, 2] / info.width - 0.5), abs(matrix[1, 2] / info.height - 0.5)))

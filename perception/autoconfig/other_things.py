@@ -1,0 +1,42 @@
+"""Words in names that say whose number it is, where that is not the vehicle: the wind's speed, a motor's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_AROUND = "wind weather traffic lead leader obstacle obstacles object objects tracks pedestrian pedestrians"
+_BOUNDS = "limit limits max maximum min minimum"
+_PARTS = (
+    "motor motors engine fan fans rotor propeller pump winch turret conveyor arm gripper manipulator joint "
+    "joints network wifi cpu gpu disk"
+)
+_PIECES = (
+    "wheel wheels left right steer steering theta yaw heading roll pitch angular rotation pan tilt shoulder "
+    "elbow wrist hip knee ankle"
+)
+_VEHICLE = "vehicle ego car robot rover base chassis body platform state status motion odom"
+_PIECE_WORDS, _VEHICLE_WORDS = frozenset(_PIECES.split()), frozenset(_VEHICLE.split())
+_OTHERS = frozenset(f"{_AROUND} {_BOUNDS} {_PARTS}".split())
+
+
+def other_thing(parts: Iterable[frozenset[str]]) -> str:
+    """Return the word by which a name is of another thing than the vehicle; empty where none is.
+
+    Args:
+        parts: The words of each part of a topic or of a dotted path, in small letters.
+    """
+    return next((word for words in parts for word in sorted(words & _OTHERS)), "")
+
+
+def of_the_vehicle(paths: Sequence[str]) -> list[str]:
+    """Return the paths that may be of the vehicle, of dotted paths that end in one name (`speed`).
+
+    A part of a vehicle (`left_wheel.speed`, `theta.vel`) is none; where several things have one, only those
+    called a vehicle are (`base.speed` beside `lift.speed`).
+    """
+    plain = {path: re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", path).lower() for path in paths}
+    words = {path: frozenset(re.split(r"[^a-z0-9]+", name)) for path, name in plain.items()}
+    whole = [path for path in paths if not words[path] & _PIECE_WORDS]
+    named = [path for path in whole if words[path] & _VEHICLE_WORDS]
+    return named or (whole if len(whole) < 2 else [])
