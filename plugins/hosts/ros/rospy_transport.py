@@ -6,6 +6,7 @@ Reference: the connection headers of TCPROS (type, md5sum, message_definition). 
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from importlib.util import find_spec
 from io import BytesIO
@@ -111,7 +112,7 @@ def _require_rospy() -> None:
         path = Path(sysconfig.get_path("purelib")) / "debian_ros.pth"
         raise PerceptionError(
             f"rospy is installed in {DEBIAN}, which this Python does not look into; make it visible behind "
-            f"this environment's own packages: echo {DEBIAN} > {path}"
+            f"this environment's own packages: echo {DEBIAN} > {shlex.quote(str(path))}"
         )
     raise PerceptionError(
         "this host needs rospy: apt-get install python3-rospy python3-rosbag, then run it again for the "

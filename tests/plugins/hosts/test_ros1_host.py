@@ -19,6 +19,9 @@ from rosbags.rosbag1 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 import perception
+from perception.errors import PerceptionError
+from perception_plugins.hosts.ros import rospy_transport
+from perception_plugins.hosts.ros.message_types import MessageTypes
 from perception_plugins.hosts.ros.rospy_transport import DEBIAN, _arrived
 from tests.forked_python import ForkedPython
 from tests.plugins.hosts.ros2_robot import free_port, receipt_of, wait_for
@@ -172,3 +175,17 @@ def read_bag(path: Path) -> list[tuple[str, int, Any]]:
             stamp = message.header.stamp
             rows.append((connection.topic, stamp.sec * 10**9 + stamp.nanosec, message))
     return rows
+
+
+def test_the_command_that_makes_rospy_visible_is_one_of_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rospy").mkdir()
+    (tmp_path / "my env").mkdir()
+    monkeypatch.setattr(rospy_transport, "DEBIAN", tmp_path)
+    monkeypatch.setattr(rospy_transport, "find_spec", lambda name: None)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "my env"))
+    with pytest.raises(PerceptionError) as caught:
+        rospy_transport.RospyTransport(MessageTypes("ros1"))
+    subprocess.run(str(caught.value).rpartition(": ")[2], shell=True, check=True)
+    assert (tmp_path / "my env" / "debian_ros.pth").read_text() == f"{tmp_path}\n"
