@@ -23,6 +23,7 @@ from perception.errors import PerceptionError
 from perception_plugins.hosts.ros import rospy_transport
 from perception_plugins.hosts.ros.message_types import MessageTypes
 from perception_plugins.hosts.ros.rospy_transport import DEBIAN, _arrived
+from perception_plugins.hosts.ros.transport import Notes
 from tests.forked_python import ForkedPython
 from tests.plugins.hosts.ros2_robot import free_port, receipt_of, wait_for
 from tests.plugins.hosts.ros_logs import IMAGE, PIXELS, STATIC, ros_config, write_ros1
@@ -160,6 +161,24 @@ def test_without_a_master_the_host_says_what_to_do(tmp_path: Path, forked_python
     done = forked_python.run(*words, program=HOST, cwd=ROOT, env=nowhere)
     assert done.returncode == 1
     assert "start `roscore`" in json.loads(done.stdout)["error"]
+
+
+def test_a_master_that_was_started_again_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not know the nodes of the former one, which stay silent to all that is started later."""
+    transport = object.__new__(rospy_transport.RospyTransport)
+    transport.notes = Notes()
+    monkeypatch.setattr(transport, "wait", lambda seconds: True)
+    answers = iter([7, OSError("no master answers"), 7, 8])
+
+    def master_pid() -> int:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    transport._watch_master(master_pid, 7)
+    assert "started again" in transport.notes.texts["ROS master"]
+    assert next(answers, None) is None
 
 
 def read_bag(path: Path) -> list[tuple[str, int, Any]]:
