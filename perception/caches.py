@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 
@@ -12,10 +13,15 @@ class UntrustedFolderError(OSError):
 
 
 def cache_root() -> Path:
-    """Return the project's folder in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`)."""
+    """Return the project's folder in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`); of a user without
+    a home, as the number of one in a container is, a folder of that number among the temporary files."""
     base = os.environ.get("XDG_CACHE_HOME") or ""
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is invalid
-    return root / "perception"
+    if os.path.isabs(base):  # a relative one is invalid
+        return Path(base) / "perception"
+    try:
+        return Path.home() / ".cache" / "perception"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"perception-cache-{os.getuid()}"
 
 
 def private_folder(path: Path) -> None:

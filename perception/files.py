@@ -164,6 +164,10 @@ def open_regular(path: str | Path) -> FileIO:
     return file
 
 
+_GROWTH = 1 << 16
+"""Bytes that are read at once behind the size that a file had when it was opened."""
+
+
 def read_regular(path: str | Path, most: int) -> bytes:
     """Return all bytes of a regular file that holds at most `most`.
 
@@ -176,7 +180,8 @@ def read_regular(path: str | Path, most: int) -> bytes:
             text = f"expected at most {_mib(most)}, found {_mib(size)}"
             raise OSError(errno.EFBIG, text, str(path))
         data = bytearray()
-        while len(data) <= most and (part := file.read(most + 1 - len(data))):
+        # A raw file takes a buffer as large as it is asked for: of what is there, not of all that may be.
+        while part := file.read(min(max(size - len(data), _GROWTH), most + 1 - len(data))):
             data += part
     return bytes(data)
 

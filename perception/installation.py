@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 from functools import lru_cache
 from importlib.metadata import EntryPoints, PackageNotFoundError, distribution, version
@@ -46,18 +47,35 @@ def install_command(extra: str) -> str:
     origin = _origin()
     url = str(origin.get("url", ""))
     if not url:
-        return f"pip install '{NAME}[{extra}]'"
+        return pip_install(f"'{NAME}[{extra}]'")
     if not origin.get("dir_info", {}).get("editable"):
         vcs = origin.get("vcs_info", {})
         pinned = f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if {"vcs", "commit_id"} <= vcs.keys() else url
-        return f"pip install '{NAME}[{extra}] @ {pinned}'"
+        return pip_install(shlex.quote(f"{NAME}[{extra}] @ {pinned}"))
     root = Path(unquote(urlsplit(url).path))
-    here = "" if _is_here(root) else f"cd {shlex.quote(str(root))} && "
+    here = "" if _here() == root else f"cd {shlex.quote(str(root))} && "
     uv = ".uv/bin/uv" if (root / ".uv" / "bin" / "uv").exists() else "uv"
     if Path(sys.prefix) == root / ".venv" and _made_by_uv() and not _torch_was_chosen():
         return f"{here}{uv} sync --extra {extra} --inexact"
-    pip = "pip" if find_spec("pip") is not None else f"{uv} pip"
-    return f"{here}{pip} install -e '.[{extra}]'"
+    return here + pip_install(f"-e '.[{extra}]'", uv, root)
+
+
+def pip_install(what: str, uv: str = "uv", at: Path | None = None) -> str:
+    """Return the shell command that installs packages into the environment of this Python, which need not be
+    activated: pipx and `uv tool` make such ones, and the `pip` of the shell is then another environment's.
+
+    Args:
+        what: The arguments, quoted.
+        uv: How uv is called.
+        at: The folder in which the command runs; default: the current one.
+    """
+    if find_spec("pip") is not None:
+        pip = shutil.which("pip")
+        is_ours = pip is not None and Path(pip).parent == Path(sys.executable).parent
+        return f"pip install {what}" if is_ours else f"{shlex.quote(sys.executable)} -m pip install {what}"
+    prefix, chosen = Path(sys.prefix), os.environ.get("VIRTUAL_ENV")
+    found = Path(chosen) if chosen else (at or _here()) / ".venv"
+    return f"{uv} pip install {what}" + ("" if found == prefix else f" --python {shlex.quote(sys.prefix)}")
 
 
 def _origin() -> dict[str, Any]:
@@ -75,11 +93,11 @@ def _origin() -> dict[str, Any]:
     return {"url": root.as_uri(), "dir_info": {"editable": True}} if is_clone else {}
 
 
-def _is_here(root: Path) -> bool:
+def _here() -> Path:
     try:
-        return Path.cwd() == root
-    except OSError:
-        return False
+        return Path.cwd()
+    except OSError:  # it was removed
+        return Path()
 
 
 def _torch_was_chosen() -> bool:

@@ -132,3 +132,15 @@ def test_a_cache_that_cannot_be_written_is_said(
         assert (folder / "graph").read_text() == "ours"
     text = f"the cache {cache_root() / 'exports'} is not used, the model is converted anew each time: "
     assert text in caplog.text
+    assert "; set XDG_CACHE_HOME to a folder" in caplog.text
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the number that a container is started with; torch computed in the place of OpenVINO."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Writes(Source())._made(Source()) as folder:  # type: ignore[arg-type]
+        assert folder.is_relative_to(tmp_path / f"perception-cache-{os.getuid()}")
+    private_folder(cache_root())

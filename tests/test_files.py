@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,15 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
             read_regular(other, 1 << 20)
     with pytest.raises(IsADirectoryError):
         read_regular(tmp_path, 5)
+
+
+def test_a_small_file_needs_little_memory_whatever_is_allowed(tmp_path: Path) -> None:
+    """Where the memory of a process is limited, weights of 5 MB could not be read: 2 GiB were asked for."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes(100_000))
+    tracemalloc.start()
+    try:
+        assert len(read_regular(path, 2 << 30)) == 100_000
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
@@ -26,12 +27,19 @@ class Distribution:
         return None if self._origin is None else json.dumps(self._origin)
 
 
+@pytest.fixture(autouse=True)
+def activated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An activated environment: the shell's `pip` is the one of this Python."""
+    monkeypatch.setattr(installation, "find_spec", lambda name: object())
+    monkeypatch.setattr("shutil.which", lambda name: str(Path(sys.executable).with_name(name)))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+
+
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone in whose folder the user stands, installed with pip."""
     origin = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
     monkeypatch.setattr(installation, "distribution", lambda name: Distribution(origin))
-    monkeypatch.setattr(installation, "find_spec", lambda name: object())
     monkeypatch.setattr(installation, "version", lambda name: "2.15.0")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -78,6 +86,7 @@ def test_metadata_that_a_build_left_in_a_clone_say_nothing_of_where_it_is(
 
 def test_an_environment_without_pip(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation, "find_spec", lambda name: None)
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
     assert installation.install_command("sim") == "uv pip install -e '.[sim]'"
 
 
@@ -102,6 +111,23 @@ def test_an_installed_package(
     monkeypatch.setattr(installation, "__file__", str(tmp_path / "perception" / "installation.py"))
     monkeypatch.setattr(installation, "distribution", lambda name: Distribution(origin))
     assert installation.install_command("sim") == command
+
+
+def test_the_pip_of_the_shell_is_another_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where `perception` was installed by pipx, or is called by its path."""
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/pip")
+    monkeypatch.setattr(sys, "executable", "/opt/my env/bin/python")
+    assert installation.pip_install("s3fs") == "'/opt/my env/bin/python' -m pip install s3fs"
+
+
+def test_an_environment_that_uv_made_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As by `uv tool install`: `uv pip` alone would take the one of the folder, or none."""
+    monkeypatch.setattr(installation, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "prefix", "/opt/my env")
+    monkeypatch.chdir(tmp_path)
+    assert installation.pip_install("s3fs") == "uv pip install s3fs --python '/opt/my env'"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    assert installation.pip_install("s3fs") == "uv pip install s3fs"
 
 
 def test_the_error_says_it(clone: Path) -> None:
@@ -147,3 +173,23 @@ def plain_installation() -> set[str]:
 
 def package(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+PACKED = """
+from pathlib import Path
+from setuptools import Distribution
+project = Distribution({"include_package_data": False})  # else what a build left here is read
+project.parse_config_files()
+build = project.get_command_obj("build_py")
+build.ensure_finalized()
+print(*(Path(folder, name) for _, folder, _, names in build.data_files for name in names), sep="\\n")
+"""
+
+
+def test_a_wheel_has_every_file_of_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).resolve().parents[1])
+    done = subprocess.run([sys.executable, "-c", PACKED], capture_output=True, text=True, check=True)
+    found = {path for folder in ("perception", "plugins", "tools") for path in Path(folder).rglob("*")}
+    files = {path for path in found if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert Path("plugins/hosts/examples/dora.yml") in files
+    assert files <= {Path(line) for line in done.stdout.splitlines()}

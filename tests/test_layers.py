@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "perception_tools"}
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
-    {"caches", "codec_messages", "errors", "files", "geometry", "installation"}
+    {"caches", "codec_messages", "errors", "extensions", "files", "geometry", "installation"}
     | {"interrupts", "output_file", "path_guard", "remote", "text", "types"},
     {"config", "plugin", "logs"},
     {"align"},
@@ -32,6 +32,7 @@ WITHOUT_TORCH = (
     *(
         "caches",
         "errors",
+        "extensions",
         "files",
         "geometry",
         "codec_messages",

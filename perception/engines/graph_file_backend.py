@@ -145,6 +145,8 @@ class GraphFileBackend(ABC):
                     text = (
                         f"the cache {at} is not used, the model is converted anew each time: {error.strerror}"
                     )
+                    if not isinstance(error, UntrustedFolderError):
+                        text += "; set XDG_CACHE_HOME to a folder that this user can write to"
                     logging.getLogger(__name__).warning(text)
                 else:
                     yield folder

@@ -9,6 +9,7 @@ from typing import Any
 
 from perception.engines.model_source import ModelSource
 from perception.errors import ConfigError
+from perception.installation import pip_install
 
 
 def convert(source: ModelSource, precision: str, path: Path) -> None:
@@ -66,5 +67,5 @@ def _imported() -> Any:
         return import_module("openvino")
     except ModuleNotFoundError:
         raise ConfigError(
-            ["engine.backend: openvino is not installed; `pip install openvino`, or use torch"]
+            [f"engine.backend: openvino is not installed; `{pip_install('openvino')}`, or use torch"]
         ) from None

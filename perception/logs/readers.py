@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from perception.errors import LogError
-from perception.installation import entry_points
+from perception.extensions import extension_points, missing_methods
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.query import ALL, Query
 from perception.logs.survey import Survey
@@ -123,6 +123,7 @@ def reader_of(path: Path) -> LogReader | None:
 
     Raises:
         LogError: A reader does not load.
+        PluginError: Packages name different readers alike.
     """
     if _reader_places().items() == _BUILT_IN.items():
         for name in _ASKED_FIRST:
@@ -134,8 +135,8 @@ def reader_of(path: Path) -> LogReader | None:
 @lru_cache(maxsize=1)  # the metadata of all packages are read for it, and each file of a folder asks
 def _reader_places() -> Mapping[str, str]:
     """Return the place of each installed reader by name."""
-    points = {point.name: point.value for point in entry_points(group=GROUP)}
-    return dict(sorted({**_BUILT_IN, **points}.items()))
+    points = extension_points(GROUP, _BUILT_IN)
+    return {name: points[name].value for name in sorted(points)}
 
 
 def _load(name: str, value: str) -> LogReader:
@@ -145,4 +146,6 @@ def _load(name: str, value: str) -> LogReader:
         reader: LogReader = getattr(loaded, attribute) if attribute else loaded
     except Exception as error:
         raise LogError(f"the log reader '{name}' does not load: {value}: {error}; uninstall it") from error
+    if missing := missing_methods(reader, ("reads", "open")):
+        raise LogError(f"the log reader '{name}' ({value}) has no {missing}; uninstall it")
     return reader

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from perception.autoconfig import Overrides
 from perception.errors import NoPluginError, PluginError
+from perception.extensions import extension_points, missing_methods
 from perception.pipeline.replay_summary import RunStatus, Warned
 
 GROUP = "perception.hosts"
@@ -174,9 +174,9 @@ def load_host(name: str) -> Host:
 
     Raises:
         NoPluginError: No host of that name is installed.
-        PluginError: It does not load.
+        PluginError: It does not load, or packages name different hosts alike.
     """
-    places = {**_BUILT_IN, **{point.name: point.value for point in entry_points(group=GROUP)}}
+    places = {point.name: point.value for point in extension_points(GROUP, _BUILT_IN).values()}
     if name not in places:
         near = get_close_matches(name, places, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
@@ -188,4 +188,8 @@ def load_host(name: str) -> Host:
     except Exception as error:
         text = f"{places[name]}: {type(error).__name__}: {error}"
         raise PluginError(f"the host '{name}' does not load: {text}") from error
+    if missing_methods(host, ("serve",)):
+        raise PluginError(
+            f"the host '{name}' ({places[name]}): expected a function serve(job, report), found none"
+        )
     return host

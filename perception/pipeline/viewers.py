@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
 from ipaddress import ip_address
 from typing import Any, Protocol
 
 from perception.errors import MissingExtraError
+from perception.extensions import extension_points
 
 GROUP = "perception.viewers"
 LOOPBACK, PORT = "127.0.0.1", 8765
@@ -72,7 +72,7 @@ def load_viewer(name: str) -> Any:
     Raises:
         MissingExtraError: It needs an extra that is not installed.
     """
-    places = {**_BUILT_IN, **{point.name: point.value for point in entry_points(group=GROUP)}}
+    places = {point.name: point.value for point in extension_points(GROUP, _BUILT_IN).values()}
     try:
         return import_module(places[name])
     except ModuleNotFoundError as error:  # package and extra are called as the viewer

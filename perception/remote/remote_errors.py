@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from perception.installation import pip_install
+
 PACKAGES = {
     "s3": "s3fs",
     "s3a": "s3fs",
@@ -32,7 +34,7 @@ def protocol_error(url: str, error: Exception) -> OSError:
     protocol = url.partition(":")[0]
     package = PACKAGES.get(protocol)
     if isinstance(error, ImportError):
-        cure = f"pip install {package}" if package else " ".join(str(error).split())[:200]
+        cure = pip_install(package) if package else " ".join(str(error).split())[:200]
         return OSError(
             errno.ENOPKG, f"reading {protocol}:// needs a package that is not installed: {cure}", url
         )

@@ -7,11 +7,11 @@ without its dot, and it names a class that is made from a path.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 from perception.errors import MissingExtraError, OutputError
+from perception.extensions import extension_points
 from perception.files import same_file
 from perception.sinks.run_info import RunInfo
 from perception.types import Message, Output, Sample, TruthFrame
@@ -171,10 +171,10 @@ def make_sink(path: Path, suffix: str | None = None) -> Sink:
 
     Raises:
         OutputError: No sink has that suffix, or the sink does not load.
+        PluginError: Packages have different sinks for a suffix.
         MissingExtraError: It needs an extra that is not installed.
     """
-    points = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
-    points |= {point.name: point for point in entry_points(group=GROUP)}
+    points = extension_points(GROUP, _BUILT_IN)
     name = (suffix or path.suffix).lower().lstrip(".")
     point = points.get("mcap" if name in _NO_FORMAT else name)
     if point is None:

@@ -206,7 +206,8 @@ def _load_installed() -> None:
         try:
             spec = point.load()
         except Exception as error:
-            raise PluginError(f"{origin} does not load: {type(error).__name__}: {error}") from error
+            cause = f"{type(error).__name__}: {error}"
+            raise PluginError(f"{origin} does not load: {cause}; uninstall or mend it") from error
         if not isinstance(spec, HeadSpec):
             raise PluginError(f"{origin}: expected a perception.types.HeadSpec, found {type(spec).__name__}")
         try:

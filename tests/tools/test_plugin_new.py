@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,15 @@ def test_a_new_plugin_keeps_the_contract_at_once(tmp_path: Path, capsys: pytest.
     checks = check_plugin("bright_thing")
     assert len(checks) > 10
     assert [(check.name, check.violation) for check in checks if not check.passed] == []
+
+
+def test_the_next_steps_are_commands_of_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "my code"
+    assert run(["plugin", "new", "dim_thing", "--folder", str(folder)]) == 0
+    steps = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines() if " it: " in line]
+    words = [word.rstrip(";") for step in steps for word in shlex.split(step)]
+    root = folder / "dim_thing"
+    assert {str(root), str(root / "dim_thing" / "core.py")} <= set(words)
 
 
 @pytest.mark.parametrize(

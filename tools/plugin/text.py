@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perception.installation import pip_install
 from perception_tools.printing import make_console
 
 if TYPE_CHECKING:
@@ -65,10 +67,10 @@ def print_new(root: Path, name: str, written: list[Path]) -> None:
     console = make_console()
     for path in written:
         console.print(f"written: {path}", soft_wrap=True, markup=False)
-    console.print(f"try it: perception plugin try {root / name / 'core.py'} drive.mcap", markup=False)
-    console.print(
-        f"install it: pip install -e {root}; perception plugin check {name}", soft_wrap=True, markup=False
-    )
+    file, folder = shlex.quote(str(root / name / "core.py")), shlex.quote(str(root))
+    console.print(f"try it: perception plugin try {file} drive.mcap", soft_wrap=True, markup=False)
+    install = pip_install(f"-e {folder}")
+    console.print(f"install it: {install}; perception plugin check {name}", soft_wrap=True, markup=False)
 
 
 def print_note(note: str) -> None:

@@ -31,7 +31,7 @@ def read_file(path: Path, limit: int = FILE_BYTES) -> bytes:
             raise ValueError(
                 f"{path.name} has {status.st_size} bytes: up to {limit} are taken (docs/limits.md)"
             )
-        return file.read(limit)
+        return file.read(status.st_size)
 
 
 def read_start(path: Path, length: int = 4096) -> bytes:

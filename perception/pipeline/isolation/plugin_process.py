@@ -72,9 +72,13 @@ class _PluginServer:
         value, problem = None, ""
         try:
             value = getattr(self, f"_{method}")(argument)
-            return pickle.dumps((value, problem, self._buffers.released()), 5)
         except BaseException as error:
-            return pickle.dumps((None, failure_text(error), self._buffers.released()), 5)
+            problem = failure_text(error)
+        try:
+            return pickle.dumps((value, problem, self._buffers.released()), 5)
+        except Exception as error:  # its class and text depend on the version of Python
+            problem = f"what it gave cannot be sent to the host by pickle: {failure_text(error)}"
+            return pickle.dumps((None, problem, self._buffers.released()), 5)
 
     @property
     def _opened(self) -> Plugin:

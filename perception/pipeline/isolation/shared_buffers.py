@@ -6,6 +6,7 @@ the receiving process holds an array of it, so a plugin may keep what it was giv
 
 from __future__ import annotations
 
+import os
 import pickle
 import weakref
 from collections.abc import Sequence
@@ -65,7 +66,11 @@ class BufferSender:
             for raw in raws:
                 places.append((size, raw.nbytes))
                 size += -(-raw.nbytes // _ALIGNED) * _ALIGNED
-            name, memory = self._piece(size)
+            try:
+                name, memory = self._piece(size)
+            except OSError:  # no shared memory, or it is full, as that of a container may be: by the pipe
+                self._rigs.clear()
+                return Parcel(pickle.dumps(sample_values(sample, self._rigs), 5), "", ())
         except BaseException:
             self._rigs.clear()  # they were not sent
             raise
@@ -97,6 +102,12 @@ class BufferSender:
         if len(self._pieces) >= MOST_PIECES:
             raise MemoryError(f"the plugin keeps the arrays of {MOST_PIECES} samples, and no more are shared")
         piece = SharedMemory(create=True, size=max(LEAST_PIECE, 1 << (size - 1).bit_length()))
+        try:
+            _take_pages(piece)
+        except OSError:
+            piece.close()
+            piece.unlink()
+            raise
         self._pieces[piece.name] = piece
         return piece.name, _memory(piece)
 
@@ -138,6 +149,17 @@ class BufferReceiver:
 
     def _let_go(self, reference: weakref.ref[np.ndarray]) -> None:
         self._released.append(self._held.pop(id(reference))[1])
+
+
+def _take_pages(piece: SharedMemory) -> None:
+    """Take the pages of a piece: writing to one that is not there ends the process by SIGBUS.
+
+    Raises:
+        OSError: There are too few.
+    """
+    handle: int = getattr(piece, "_fd", -1)
+    if handle >= 0 and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, piece.size)
 
 
 def _memory(piece: SharedMemory) -> memoryview:

@@ -28,7 +28,7 @@ class TableCursor:
     def __init__(
         self, file: Any, build: Callable[[Any], list[Any]] = lambda batch: batch.to_pylist()
     ) -> None:
-        self._batches = file.iter_batches(batch_size=1 << 14)
+        self._batches = _batches(file)
         self._build = build if build is not None else lambda batch: batch.to_pylist()
         self._ticks: list[int] = []
         self._rows: list[Any] = []
@@ -65,7 +65,7 @@ class ColumnCursor:
 
     def __init__(self, file: Any, columns: Sequence[str]) -> None:
         self._pa = load_pyarrow("reading tables")
-        self._batches = file.iter_batches(batch_size=1 << 14, columns=list(columns))
+        self._batches = _batches(file, columns=list(columns))
         schema = self._pa.schema([file.schema_arrow.field(name) for name in columns])
         self._rows = schema.empty_table()
         self._last: int | None = None
@@ -152,3 +152,11 @@ def box_items(batch: Any) -> list[tuple[str, TruthBox]]:
         (camera, TruthBox(label, box, nan if distance is None else distance, visible, track, centre, ignore))
         for camera, label, distance, visible, track, ignore, box, centre in columns
     ]
+
+
+def _batches(file: Any, **chosen: Any) -> Iterator[Any]:
+    """Return the batches of a stored table. Older pyarrow (18) fails on one without rows."""
+    batches: Iterator[Any] = (
+        file.iter_batches(batch_size=1 << 14, **chosen) if file.num_row_groups else iter(())
+    )
+    return batches

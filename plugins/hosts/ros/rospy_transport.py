@@ -6,10 +6,14 @@ Reference: the connection headers of TCPROS (type, md5sum, message_definition). 
 from __future__ import annotations
 
 import os
+import shlex
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from perception.errors import PerceptionError
@@ -20,6 +24,8 @@ from perception_plugins.hosts.ros.transport import Arrived, Deliver, Notes, Publ
 DEBIAN = Path("/usr/lib/python3/dist-packages")
 """Where Debian and Ubuntu install the packages `python3-rospy`, `python3-rosbag`, ..."""
 _SOCKET_BYTES = 1 << 24  # read at once: rospy falls behind large pictures with its default of 64 KiB
+
+_MASTER, _MASTER_S = "ROS master", 1.0
 
 
 class RospyTransport:
@@ -48,6 +54,8 @@ class RospyTransport:
             uri = os.environ.get("ROS_MASTER_URI", "http://localhost:11311")
             raise PerceptionError(f"no ROS master answers at {uri}; start `roscore`, or set ROS_MASTER_URI")
         rospy.init_node(node.replace("/", "_"), disable_signals=True)
+        master = rosgraph.Master(rospy.get_name())
+        Thread(target=self._watch_master, args=(master.getPid, master.getPid()), daemon=True).start()
 
     def simulated_time(self) -> bool:
         """Return whether the parameter `/use_sim_time` is set."""
@@ -63,6 +71,17 @@ class RospyTransport:
         while not self._rospy.is_shutdown() and (left_s := due_s - time.monotonic()) > 0:
             time.sleep(min(left_s, 0.2))
         return not self._rospy.is_shutdown()
+
+    def _watch_master(self, master_pid: Callable[[], int], first: int) -> None:
+        """Say when another master has taken the place of the first. In a thread: a machine that is gone may
+        answer nothing for minutes. A master that does not answer disturbs nobody who is connected."""
+        while self.wait(_MASTER_S):
+            with suppress(Exception):  # of sockets, HTTP and XML-RPC
+                if master_pid() != first:
+                    self.notes.say(
+                        _MASTER, "it was started again and does not know this node; start the host again, too"
+                    )
+                    return
 
     def subscribe(self, topic: str, qos: Qos, deliver: Deliver) -> None:
         """Ask for a topic, whatever its type is. A latched message comes to every subscriber."""
@@ -111,7 +130,7 @@ def _require_rospy() -> None:
         path = Path(sysconfig.get_path("purelib")) / "debian_ros.pth"
         raise PerceptionError(
             f"rospy is installed in {DEBIAN}, which this Python does not look into; make it visible behind "
-            f"this environment's own packages: echo {DEBIAN} > {path}"
+            f"this environment's own packages: echo {DEBIAN} > {shlex.quote(str(path))}"
         )
     raise PerceptionError(
         "this host needs rospy: apt-get install python3-rospy python3-rosbag, then run it again for the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -77,6 +78,25 @@ def test_the_outputs_are_those_of_the_plugin_in_this_process(opened: IsolatedPlu
     assert len(opened._buffers._pieces) <= 2  # shared memory is used again
 
 
+@pytest.mark.parametrize("call", ["multiprocessing.shared_memory._posixshmem.shm_open", "os.posix_fallocate"])
+def test_without_room_in_shared_memory_samples_go_by_the_pipe(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """That of a container is 64 MB, and may be missing; writing to a page that is not there ends the host."""
+
+    def full(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    digest, expected = OutputDigest(), OutputDigest()
+    Runner(MoodyPlugin(MANIFEST), [expected]).run(sample(i, float(i), side=64 + i) for i in range(5))
+    with OpenedPlugin(plugin := IsolatedPlugin(MANIFEST, LIMITS)):
+        plugin.open(Context())
+        monkeypatch.setattr(call, full)
+        Runner(plugin, [digest]).run(sample(i, float(i), side=64 + i) for i in range(5))
+        assert plugin._buffers._pieces == {}
+    assert digest.hexdigest() == expected.hexdigest()
+
+
 def two_cameras(index: int) -> Sample:
     """Return a sample with two cameras, which are two rows for the plugin."""
     one = sample(index, float(index))
@@ -101,7 +121,12 @@ def test_samples_in_order_cost_one_exchange_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("speed", "why"), [(RAISE, "ValueError: as asked"), (EXIT, "SystemExit"), (UNSENDABLE, "pickle")]
+    ("speed", "why"),
+    [
+        (RAISE, "ValueError: as asked"),
+        (EXIT, "SystemExit"),
+        (UNSENDABLE, "cannot be sent to the host by pickle: "),
+    ],
 )
 def test_what_it_raises_costs_that_output(opened: IsolatedPlugin, speed: float, why: str) -> None:
     with pytest.raises(PluginError, match=why):

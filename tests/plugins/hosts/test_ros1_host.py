@@ -19,7 +19,11 @@ from rosbags.rosbag1 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 import perception
+from perception.errors import PerceptionError
+from perception_plugins.hosts.ros import rospy_transport
+from perception_plugins.hosts.ros.message_types import MessageTypes
 from perception_plugins.hosts.ros.rospy_transport import DEBIAN, _arrived
+from perception_plugins.hosts.ros.transport import Notes
 from tests.forked_python import ForkedPython
 from tests.plugins.hosts.ros2_robot import free_port, receipt_of, wait_for
 from tests.plugins.hosts.ros_logs import IMAGE, PIXELS, STATIC, ros_config, write_ros1
@@ -159,6 +163,24 @@ def test_without_a_master_the_host_says_what_to_do(tmp_path: Path, forked_python
     assert "start `roscore`" in json.loads(done.stdout)["error"]
 
 
+def test_a_master_that_was_started_again_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not know the nodes of the former one, which stay silent to all that is started later."""
+    transport = object.__new__(rospy_transport.RospyTransport)
+    transport.notes = Notes()
+    monkeypatch.setattr(transport, "wait", lambda seconds: True)
+    answers = iter([7, OSError("no master answers"), 7, 8])
+
+    def master_pid() -> int:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    transport._watch_master(master_pid, 7)
+    assert "started again" in transport.notes.texts["ROS master"]
+    assert next(answers, None) is None
+
+
 def read_bag(path: Path) -> list[tuple[str, int, Any]]:
     """Return topic, stamp and message of what was recorded, by the definitions in the bag."""
     rows = []
@@ -172,3 +194,17 @@ def read_bag(path: Path) -> list[tuple[str, int, Any]]:
             stamp = message.header.stamp
             rows.append((connection.topic, stamp.sec * 10**9 + stamp.nanosec, message))
     return rows
+
+
+def test_the_command_that_makes_rospy_visible_is_one_of_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rospy").mkdir()
+    (tmp_path / "my env").mkdir()
+    monkeypatch.setattr(rospy_transport, "DEBIAN", tmp_path)
+    monkeypatch.setattr(rospy_transport, "find_spec", lambda name: None)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "my env"))
+    with pytest.raises(PerceptionError) as caught:
+        rospy_transport.RospyTransport(MessageTypes("ros1"))
+    subprocess.run(str(caught.value).rpartition(": ")[2], shell=True, check=True)
+    assert (tmp_path / "my env" / "debian_ros.pth").read_text() == f"{tmp_path}\n"
