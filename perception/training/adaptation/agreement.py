@@ -103,15 +103,31 @@ def agreed_boxes(
     ]
 
 
-def self_agreement(views: Sequence[TwoViews]) -> SelfAgreement:
-    """Return how many boxes of at least `COUNTED_SCORE` the views share, and how many there are."""
+def self_agreement(views: Sequence[TwoViews], most: int | None = None) -> SelfAgreement:
+    """Return how many boxes of at least `COUNTED_SCORE` the views share, and how many there are.
+
+    Args:
+        views: Of each sample.
+        most: Only the surest boxes count, this many of all samples in either view. None: all of them.
+    """
+    least = [_least_score([getattr(view, name) for view in views], most) for name in ("plain", "mirrored")]
     rows = []
     for plain, mirrored, _ in views:
-        a, b = (seen.take(seen.scores >= COUNTED_SCORE) for seen in (plain, mirrored))
+        a, b = (
+            seen.take(seen.scores >= score) for seen, score in zip((plain, mirrored), least, strict=True)
+        )
         shared = int((matched(a, b, SAME_VIEW_IOU) >= 0).sum())
         rows.append((2 * shared, len(a.labels) + len(b.labels)))
     shared_counts, counts = np.array(rows, np.float64).reshape(-1, 2).T
     return SelfAgreement(shared_counts, counts)
+
+
+def _least_score(seen: Sequence[SeenBoxes], most: int | None) -> float:
+    """Return the score from which on boxes count: `COUNTED_SCORE`, or that of the last of the surest."""
+    scores = np.concatenate([boxes.scores for boxes in seen]) if seen else np.zeros(0)
+    if most is None or not 0 < most < len(scores):
+        return COUNTED_SCORE
+    return max(COUNTED_SCORE, float(np.sort(scores)[-most]))
 
 
 def _joined(views: Sequence[RegionView]) -> AgreedBoxes:

@@ -36,8 +36,18 @@ class SelfChecked(NamedTuple):
     distances: list[Float64]
 
 
-def self_check(model: FusionModel, dataset: Dataset, spec: CacheSpec) -> SelfChecked:
-    """Return how a model does on samples without looking at their truth."""
+def self_check(
+    model: FusionModel, dataset: Dataset, spec: CacheSpec, before: SelfCheck | None = None
+) -> SelfChecked:
+    """Return how a model does on samples without looking at their truth.
+
+    Args:
+        model: The model.
+        dataset: The samples.
+        spec: How they were read.
+        before: What another model reached on them: agreement is then that of no more boxes than it found.
+            A model that finds further objects, the hardest ones, would else agree less.
+    """
     views = seen_twice(model, dataset)
     seen = [view.plain.take(view.plain.scores >= COUNTED_SCORE) for view in views]
     boxes, names = {}, {}
@@ -56,7 +66,7 @@ def self_check(model: FusionModel, dataset: Dataset, spec: CacheSpec) -> SelfChe
     if len(distances) >= FEWEST_DISTANCES:
         error = float(np.median(np.abs(distances[:, 0] - distances[:, 1]) / distances[:, 1]))
     count = float(np.mean([len(kept.labels) for kept in seen]))
-    agreement = self_agreement(views)
+    agreement = self_agreement(views, None if before is None else round(before.boxes * len(views)))
     summary = SelfCheck(agreement.share, count, error, len(distances), agreement.error)
     return SelfChecked(summary, views, rows)
 
@@ -75,8 +85,8 @@ def got_worse(before: SelfCheck, after: SelfCheck) -> list[str]:
         and after.agreement < before.agreement - before.agreement_error
     ):
         reasons.append(
-            f"on the held-out part mirrored views agree on {after.agreement:.1%} of the boxes, before on "
-            f"{before.agreement:.1%} (standard error {before.agreement_error:.1%})"
+            f"on the held-out part mirrored views agree on {after.agreement:.1%} of as many boxes as before, "
+            f"then on {before.agreement:.1%} (standard error {before.agreement_error:.1%})"
         )
     if after.agreement is not None and after.boxes < FEWER * before.boxes:
         reasons.append(

@@ -296,6 +296,19 @@ def test_the_error_of_an_agreement_is_that_of_drawing_other_pictures() -> None:
     assert SelfAgreement(np.zeros(3), np.zeros(3)).error == 0
 
 
+def test_agreement_of_as_many_boxes_as_before_does_not_fall_where_hard_ones_are_added() -> None:
+    """Two sure boxes that both views have, and two less sure ones that one view misses."""
+    sure = ((0, 0.9, 0.0), (0, 0.8, 40.0))
+    views = [twice(seen(*sure, (0, 0.5, 80.0), (0, 0.4, 100.0)), seen(*sure))]
+    assert self_agreement(views).share == pytest.approx(4 / 6)
+    assert self_agreement(views, most=2).share == 1
+    assert self_agreement(views, most=3).share == pytest.approx(4 / 5)
+    assert self_agreement(views, most=9).share == pytest.approx(4 / 6)
+    spread = [twice(seen((0, 0.9, 0.0)), seen((0, 0.9, 0.0))), twice(seen((0, 0.5, 40.0)), seen())]
+    assert self_agreement(spread, most=1).share == 1  # of all samples together
+    assert self_agreement([twice(seen(), seen())], most=2).share is None
+
+
 def test_less_agreement_or_no_box_at_all_is_refused() -> None:
     before = SelfCheck(0.8, 3.0, None, 0)
     assert not got_worse(before, replace(before, agreement=0.8, boxes=1.6))
