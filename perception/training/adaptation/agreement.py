@@ -113,9 +113,7 @@ def self_agreement(views: Sequence[TwoViews], most: int | None = None) -> SelfAg
     least = [_least_score([getattr(view, name) for view in views], most) for name in ("plain", "mirrored")]
     rows = []
     for plain, mirrored, _ in views:
-        a, b = (
-            seen.take(seen.scores >= score) for seen, score in zip((plain, mirrored), least, strict=True)
-        )
+        a, b = (seen.take(seen.scores >= score) for seen, score in zip((plain, mirrored), least, strict=True))
         shared = int((matched(a, b, SAME_VIEW_IOU) >= 0).sum())
         rows.append((2 * shared, len(a.labels) + len(b.labels)))
     shared_counts, counts = np.array(rows, np.float64).reshape(-1, 2).T
