@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from perception.autoconfig import Overrides
+from perception.evaluation import EvaluateOptions
+from perception.evaluation.comparison.compare_logs import compare_logs
 from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
 from perception.evaluation.report.value_schema import DifferenceReport, Verdict
 from perception_tools.cli import run
-from perception_tools.compare.text import summary
+from perception_tools.compare.text import show, summary
 from tests.plugins.test_fusion import write_checkpoint
 from tests.scripted_scene import write_scene
 
@@ -69,6 +73,22 @@ def test_the_commands_of_stored_sides_replay_what_made_them(
         assert "--fault" not in b
         for words in (a, b):
             assert words[words.index("--checkpoint") + 1] == str(weights)
+
+
+def test_the_command_of_a_stored_side_has_the_options_that_made_it(scene: Path, weights: Path) -> None:
+    """Also where the other side, which runs now, is given the same."""
+    faults, torch = ("camera.blackout=1,seed=1",), {"backend": "torch"}
+    make = ["replay", str(scene), "--checkpoint", str(weights), "--backend", "torch", "--fault", *faults]
+    assert run([*make, "--output", "a.mcap"]) == 0
+    same = EvaluateOptions(overrides=Overrides(engine=torch, faults=faults), resampling=None)
+    other = replace(same, overrides=replace(same.overrides, faults=("camera.freeze=1,seed=2",)))
+    for options in (same, other):
+        report = compare_logs(("a.mcap", "street"), [scene], options=options)
+        assert report.apart
+        for moment in report.apart:
+            stored, live = map(shlex.split, moment.commands)
+            assert [stored[k + 1] for k, word in enumerate(stored) if word == "--fault"] == [*faults]
+            assert live[live.index("--fault") + 1] == options.overrides.faults[0]
 
 
 def test_stored_outputs_and_a_folder_of_them_compare(scene: Path, weights: Path, capsys: Capture) -> None:
@@ -170,3 +190,13 @@ def test_what_is_equal_however_it_is_drawn_is_called_the_same() -> None:
         "B is better in 1 values, worse in 0, the same in 1; of 1 these logs cannot tell"
     )
     assert summary([open_]) == "B is better in 0 values, worse in 0; of 1 these logs cannot tell"
+
+
+def test_a_warning_of_one_log_of_several_names_it(capsys: Capture) -> None:
+    warning = {"code": "copy", "text": "its frames are those of a.mcap", "count": 1, "log": "/logs/b.mcap"}
+    for logs, text in (
+        (["/logs/a.mcap", "/logs/b.mcap"], "warning: b.mcap: its frames are"),
+        (["/logs/b.mcap"], "warning: its frames are"),
+    ):
+        show(CompareReport(status="clean", logs=logs, warnings=[warning]))
+        assert text in capsys.readouterr().out

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from perception.evaluation.comparison.comparison_report import ComparedReport, CompareReport
+from perception.evaluation.report.display_text import of_log
 from perception.evaluation.report.value_schema import DifferenceReport
 from perception.evaluation.score_warnings import grouped_rows
 from perception_tools.evaluate.confidence_text import difference_text, show_correction, show_resampling
@@ -35,7 +36,8 @@ def show(report: CompareReport) -> None:
         for letter, command in zip("AB", moment.commands, strict=True):
             console.print(Text(f"     {letter}  {command}", style="dim"), soft_wrap=True)
     for warning in grouped_rows(report.warnings):
-        console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)
+        text = f"warning: {of_log(warning['log'], len(report.logs))}{warning['text']}"
+        console.print(Text(text, style="yellow"), soft_wrap=True)
     style = {"clean": "green", "loss": "yellow"}.get(report.status, "red")
     console.print(Text(f"{report.status} in {report.seconds:.1f} s", style=style))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
+from perception.evaluation.report.display_text import of_log
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.report.value_schema import MetricReport, ValueReport
 from perception.evaluation.score_warnings import grouped_rows
@@ -47,7 +48,8 @@ def show(report: EvaluationReport) -> None:
         show_faults(console, report.fault_ablation)
     _show_moments(console, report)
     for warning in grouped_rows(report.warnings):
-        console.print(Text(f"warning: {warning['text']}", style="yellow"), soft_wrap=True)
+        text = f"warning: {of_log(warning['log'], len(report.logs))}{warning['text']}"
+        console.print(Text(text, style="yellow"), soft_wrap=True)
     for metric, fault in report.faults.items():
         console.print(Text(f"metric {metric} failed: {fault}", style="red"), soft_wrap=True)
     show_reference(console, report.reference)

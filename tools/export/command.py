@@ -113,9 +113,8 @@ def _batches(meta: Checkpoint, path: Path, batch: int, count: int, whole: bool) 
 
     with open_log(path) as log:
         config = complete_config(log).config
-        spec = InputSpec.of(
-            meta.config, meta.preprocess
-        )  # returns as far as a replay of these weights uses them
+        # Without a limit of its own: returns as far as a replay of these weights uses them.
+        spec = InputSpec.of(meta.config, meta.preprocess)
         survey = log.survey.topics.get(getattr(config.sensors, config.reference).topic)
         ticks = survey.count if survey is not None else None
         step = max(1, -(-ticks // count)) if whole and ticks else 5

@@ -54,7 +54,7 @@ def compare_logs(
     base, source, options = given_config(config, options)
     outputs = [_stored_outputs(name, [Path(log) for log in logs]) for name in names]
     comparison: PairedEvaluation | None = None
-    commands = _SideCommands(source, options.overrides)
+    commands = _SideCommands(base, source, options.overrides)
     for index, path in enumerate(logs):
         with ExitStack() as stack:
             log = stack.enter_context(open_log(path))
@@ -123,21 +123,30 @@ class _SideCommands:
     """Gives the command that replays a moment as one of two sides made its outputs.
 
     Args:
-        source: The configuration file; None: there is none.
+        base, source: The user's configuration and its file; None: there is none.
         overrides: What the command line replaces in it, for both sides; options go to the configured plugin.
     """
 
-    def __init__(self, source: Path | None, overrides: Overrides) -> None:
-        self._source, self._overrides = source, overrides
+    def __init__(self, base: Config | None, source: Path | None, overrides: Overrides) -> None:
+        self._base, self._source, self._overrides = base, source, overrides
         self._stored: dict[tuple[int, str], list[str]] = {}
         self.sides: tuple[Side, ...] = ()
 
     def note(self, stored: Sequence[Log | None], log: Log, config: Config) -> None:
-        """Take note of what made the stored outputs of each side for a log; None: the side has none."""
+        """Take note of what made the stored outputs of each side for a log; None: the side has none.
+
+        Args:
+            stored: The outputs of each side.
+            log: The log, open.
+            config: Its complete configuration, with what the command line replaces in it.
+        """
         for number, outputs in enumerate(stored):
             run = None if outputs is None else read_run(outputs)
-            if run is not None:
-                self._stored[number, named_log(log.path)] = words_of_run(run, config)
+            if run is None:
+                continue
+            if self._overrides != Overrides():  # these are of sides that run, and not in this command
+                config = complete_config(log, self._base, source=self._source).config
+            self._stored[number, named_log(log.path)] = words_of_run(run, config)
 
     def __call__(self, moment: Moment, number: int) -> str:
         """Return the command for a moment of side A (0) or B (1)."""

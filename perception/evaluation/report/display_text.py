@@ -79,6 +79,16 @@ def file_name(path: str) -> str:
     return PurePath(path.replace("\\", "/")).name or path
 
 
+def of_log(log: str, logs: int) -> str:
+    """Return the name of a log before a text about it, `drive.mcap: `; empty where there is one log only.
+
+    Args:
+        log: The log; empty: the text is about all of them.
+        logs: How many logs there are.
+    """
+    return f"{file_name(log)}: " if log and logs > 1 else ""
+
+
 def parts_of(found: Mapping[str, ValueReport], name: str) -> dict[str, ValueReport]:
     """Return the values of one name by class or channel: `AP50` -> class -> value."""
     return {key[len(name) + 1 :]: value for key, value in found.items() if key.startswith(f"{name}/")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from perception.evaluation.report.display_text import file_name, percent, short
+from perception.evaluation.report.display_text import file_name, of_log, percent, short
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.report.table_cells import NONE, TableData, table_of, word_cell
 from perception.evaluation.score_warnings import grouped_rows
@@ -68,7 +68,6 @@ def warnings(report: EvaluationReport) -> list[str]:
                 f"{file_name(entry.log)}: {part.get('bytes')} bytes lost{span}: {part.get('reason')}"
             )
     for warned in grouped_rows(report.warnings):
-        log, count = str(warned["log"] or ""), int(warned["count"])
-        of_log = f"{file_name(log)}: " if log and len(report.logs) > 1 else ""
-        lines.append(f"{of_log}{warned['text']}{f' ({count} times)' if count > 1 else ''}")
+        log, count = of_log(str(warned["log"] or ""), len(report.logs)), int(warned["count"])
+        lines.append(f"{log}{warned['text']}{f' ({count} times)' if count > 1 else ''}")
     return lines + [f"metric {name} failed: {error}" for name, error in report.faults.items()]
