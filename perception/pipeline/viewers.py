@@ -70,6 +70,7 @@ def load_viewer(name: str) -> Any:
     """Return the module of a viewer.
 
     Raises:
+        PluginError: Packages name different viewers alike.
         MissingExtraError: It needs an extra that is not installed.
     """
     places = {point.name: point.value for point in extension_points(GROUP, _BUILT_IN).values()}

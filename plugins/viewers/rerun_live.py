@@ -85,7 +85,7 @@ class RerunViewer:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs still: the user may have closed the window."""
+        """Return whether the process still runs: the user may have closed the window."""
         return self._process.poll() is None
 
     def sink(self) -> RerunViewerSink:

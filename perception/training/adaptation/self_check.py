@@ -85,8 +85,9 @@ def got_worse(before: SelfCheck, after: SelfCheck) -> list[str]:
         and after.agreement < before.agreement - before.agreement_error
     ):
         reasons.append(
-            f"on the held-out part mirrored views agree on {after.agreement:.1%} of as many boxes as before, "
-            f"then on {before.agreement:.1%} (standard error {before.agreement_error:.1%})"
+            f"on the held-out part mirrored views agree on {after.agreement:.1%} of the surest boxes, as "
+            f"many as the first weights found, which agreed on {before.agreement:.1%} (standard error "
+            f"{before.agreement_error:.1%})"
         )
     if after.agreement is not None and after.boxes < FEWER * before.boxes:
         reasons.append(
