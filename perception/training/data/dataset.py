@@ -87,8 +87,12 @@ class Dataset:
             return self
         begins = self._ticks()
         sizes = np.diff(begins, append=len(self))
-        count = max(most // int(sizes.max()), 1)
-        chosen = np.unique(np.linspace(0, len(begins) - 1, count).round().astype(int))
+        count = max(most * len(begins) // len(self), 1)
+        while True:  # logs of one camera and of several may lie beside each other
+            chosen = np.unique(np.linspace(0, len(begins) - 1, count).round().astype(int))
+            if count == 1 or (total := int(sizes[chosen].sum())) <= most:
+                break
+            count = max(min(count - 1, count * most // total), 1)
         rows = [np.arange(begins[tick], begins[tick] + sizes[tick]) for tick in chosen]
         return self._subset(np.concatenate(rows)[:most])
 

@@ -82,6 +82,17 @@ def test_fewer_samples_are_spread_over_the_log_for_every_camera(
     assert (ticks[0][0], ticks[0][-1]) == (0, 19)
 
 
+def test_beside_logs_of_one_camera_as_many_samples_are_taken(
+    recipe: CacheSpec, rig: Path, cache_root: Path, tmp_path: Path
+) -> None:
+    alone = SmallLog().status(hz=20).image("/a/image", frame="one", size=(128, 64)).write(tmp_path / "a.mcap")
+    few = open_dataset([rig, alone], DataConfig(), recipe, cache_root).some(30)
+    assert 28 <= len(few) <= 30
+    of_rig = [row for log, row in few.ids if log == 0]
+    assert {row // 2 for row in of_rig if row % 2} == {row // 2 for row in of_rig if not row % 2}
+    assert few.ids[-1].log == 1  # spread over both
+
+
 def test_every_camera_counts_in_the_passes_over_the_samples(
     recipe: CacheSpec, rig: Path, cache_root: Path, tmp_path: Path
 ) -> None:
