@@ -33,7 +33,7 @@ NEAR_NS = 1_000_000_000
 class Picture:
     """A JPEG, and the size of its source image; boxes are in pixels of the source.
 
-    `older_ns`: how much earlier than the moment it was taken; where the camera was silent, a while.
+    `older_ns`: by how many nanoseconds it was taken before the moment; negative: after it.
     """
 
     jpeg: bytes
@@ -61,7 +61,7 @@ def moment_pictures(
         most: The largest number of pictures.
         logs: The logs with them, so that those can be read again.
 
-    Where the camera was silent it is the last one of the second before, and says how old it is. A moment
+    Where the camera was silent it is the nearest one within a second, with its age. A moment
     without one is left out: a log that has gone since, an image that does not decode.
     """
     pictures: dict[int, Picture] = {}
