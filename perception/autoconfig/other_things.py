@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 
 _AROUND = "wind weather traffic lead leader obstacle obstacles object objects tracks pedestrian pedestrians"
 _BOUNDS = "limit limits max maximum min minimum"
-_PARTS = (
-    "motor motors engine fan fans rotor propeller pump winch turret conveyor arm gripper manipulator joint "
-    "joints network wifi cpu gpu disk"
-)
+_SHAFTS = "motor motors engine fan fans rotor propeller pump winch conveyor joint joints"
+_PARTS = f"{_SHAFTS} turret arm gripper manipulator network wifi cpu gpu disk"
 _PIECES = (
     "wheel wheels left right steer steering theta yaw heading roll pitch angular rotation pan tilt shoulder "
     "elbow wrist hip knee ankle"
 )
-_VEHICLE = "vehicle ego car robot rover base chassis body platform state status motion odom"
+_VEHICLE = "vehicle ego car robot rover base chassis body platform state status motion odom gps gnss can obd"
 _PIECE_WORDS, _VEHICLE_WORDS = frozenset(_PIECES.split()), frozenset(_VEHICLE.split())
 _OTHERS = frozenset(f"{_AROUND} {_BOUNDS} {_PARTS}".split())
+SHAFTS = frozenset(_SHAFTS.split())
+"""Parts that turn about one axis: a velocity in space is not theirs, but of what they drive."""
 
 
 def other_thing(parts: Iterable[frozenset[str]]) -> str:
