@@ -70,7 +70,7 @@ def against_pose(speed: str, readings: Sequence[StatusReading]) -> tuple[str, st
     from_world = float(np.median(np.hypot(*(said - world).T))) / moved
     from_own = float(np.median(np.abs(said[:, 0] - own))) / moved
     value = float(np.median(np.abs(said[:, 0])))
-    if not said.any():
+    if not said.any() and not any(r.values.get(f"{speed[:-1]}z") for r in readings):
         return f"{speed} is 0 while the pose moves at {moved:.2g} m/s: {NOT_FILLED}", ""
     if from_world < _SAME and from_own > _OTHER:
         return f"{speed} is along an axis of the world: the pose beside it says so", ""

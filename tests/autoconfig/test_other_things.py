@@ -32,6 +32,8 @@ def choice_of(log: SmallLog, folder: Path) -> ConfigChoice:
         (["lift.speed", "hopper.speed"], None),
         (["lift.speed", "base.speed"], "base.speed"),
         (["lift.speed"], "lift.speed"),
+        (["engine.vehicle_speed"], "engine.vehicle_speed"),
+        (["lead.vehicle_speed"], None),
         (["gps.speed", "motor.speed"], "gps.speed"),
         (["gps.speed", "obd.speed"], "gps.speed"),  # the vehicle's, both
     ],

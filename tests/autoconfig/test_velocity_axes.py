@@ -93,6 +93,17 @@ def test_a_pose_with_noise_says_nothing_of_a_velocity(tmp_path: Path, speed: flo
     assert not [text for text in choice.warnings if "linear.x" in text]
 
 
+def test_a_drone_that_only_rises_has_a_velocity(tmp_path: Path) -> None:
+    def make(i: int) -> dict[str, Any]:
+        message: dict[str, Any] = odometry("none", turn=0.0)(0)
+        message["pose"]["pose"]["position"]["z"] = 2.0 * i / HZ
+        message["twist"]["twist"]["linear"]["z"] = 2.0
+        return message
+
+    log = SmallLog().image().json("/odom", make, "nav_msgs/msg/Odometry", hz=HZ, seconds=25)
+    assert fields_by_topic(choice_of(log, tmp_path)) == {"/odom": {"speed", "yaw_rate"}}
+
+
 def test_an_orientation_that_is_not_filled_says_nothing_of_a_velocity(tmp_path: Path) -> None:
     def make(i: int) -> dict[str, Any]:
         message: dict[str, Any] = odometry("own")(i)
