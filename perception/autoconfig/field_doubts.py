@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from perception.autoconfig.frame_words import is_fixed_frame
-from perception.autoconfig.naming_rules import kind_of
+from perception.autoconfig.naming_rules import kind_of, words_of
 from perception.autoconfig.velocity_axes import NOT_FILLED, against_pose, sideways
 from perception.geometry import is_optical
 from perception.logs.decoding.numbers import NumberFields, find
@@ -38,8 +38,8 @@ _FRAME_OF_VECTORS = {
 _BODY_TWISTS = (*_FRAME_OF_TWIST, "Twist", "TwistWithCovariance")
 """Messages whose velocity is along the axes of the vehicle, x forward, by their definition or by use."""
 
-_DOWN = ("frd", "ned")
-"""Ends of the names of frames whose third axis points down (MAVROS' base_link_frd)."""
+_DOWN = frozenset(("frd", "ned"))
+"""Words in the names of frames whose third axis points down (MAVROS' base_link_frd)."""
 _OF_SATELLITES = ("gps", "gnss", "navsat", "ublox", "novatel", "septentrio", "trimble")
 """Frames and topics of receivers whose velocity is one to the east and north, which no message says."""
 
@@ -128,7 +128,9 @@ def _wrong_twist(
         return {}
     if is_fixed_frame(frame):
         return {"speed": f"{speed} is along an axis of the frame {frame!r}, not along the vehicle"}
-    names = {frame.rsplit("/", 1)[-1]: frame, topic: topic}
+    names = {frame.rsplit("/", 1)[-1]: frame}
+    if not any(abs(r.values.get(fields.get("yaw_rate", ""), 0.0)) > 0 for r in readings):
+        names[topic] = topic  # what turns has an Imu, whose axes it is along (kitti2bag's gps/vel)
     receiver = next((names[n] for n in names if any(word in n.lower() for word in _OF_SATELLITES)), "")
     if receiver and kind in _FRAME_OF_TWIST and kind != "Odometry":
         text = f"{{}} is that of a receiver of satellites ({receiver!r}): a velocity to the east and north"
@@ -162,7 +164,7 @@ def _tilted_axis(
     if frame := _optical_frame(readings):
         return f"{yaw_rate} is about an axis that points forward, as {frame} is an optical frame"
     frame = _text("header.frame_id", readings)
-    if frame.lower().endswith(_DOWN):
+    if words_of(frame.rsplit("/", 1)[-1]) & _DOWN:
         return f"{yaw_rate} is about an axis that points down, by the name of its frame {frame!r}"
     if len(steady) < 3:
         return ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
-from perception.autoconfig.other_things import of_the_vehicle, other_thing
+from perception.autoconfig.other_things import SHAFTS, of_the_vehicle, other_thing
 
 NameDoubt = Literal["", "weak", "strong"]
 """How strongly a name speaks against a topic: not at all; by a word with other meanings; by a clear word."""
@@ -32,18 +32,9 @@ _COMMAND = _word_set(
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
 _NOT_COLOUR = (
     *("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra"),
-    *(
-        "debug",
-        "dbg",
-        "overlay",
-        "visuali",
-        "rviz",
-        "heatmap",
-        "preview",
-        "thumbnail",
-    ),  # drawn on, or smaller
-    *("annotated", "bbox", "boxes", "detections", "result", "flow", "dvs", "bev"),
+    *("debug", "dbg", "overlay", "visuali", "rviz", "heatmap", "preview", "thumbnail"),  # drawn on, smaller
 )
+_DRAWN = _word_set("annotated bbox bboxes boxes detections result results flow dvs bev")
 _NO_DISTANCES = (
     *("disparity", "confidence", "thermal", "flir", "lwir", "infra", "amplitude", "intensity", "reflect"),
     *("segment", "semantic", "instance", "label", "mask", "flow", "normal", "cost", "score", "variance"),
@@ -176,13 +167,21 @@ def _doubt_of_parts(parts: Sequence[frozenset[str]]) -> NameDoubt:
     return "weak" if any(words & _MEASURED for words in parts[at[-1] + 1 :]) else "strong"
 
 
-def of_other_thing(topic: str, schema: str) -> str:
+def of_other_thing(topic: str, schema: str, paths: Iterable[str] = ()) -> str:
     """Return the word by which a topic is of another thing than the vehicle; empty where none is.
 
-    An Odometry or an Imu is of the vehicle whatever its driver is called (`/motor_controller/odom`).
+    An Odometry or an Imu is of the vehicle whatever its driver is called (`/motor_controller/odom`); so are a
+    twist and a `vehicle_speed` on the topic of a motor.
+
+    Args:
+        topic: Without the namespace of the vehicle.
+        schema: The name of the message type.
+        paths: Of the channels in it.
     """
-    kept = kind_of(schema) in _OF_VEHICLES
-    return "" if kept else other_thing([words_of(part) for part in topic.split("/")])
+    kind = kind_of(schema)
+    word = other_thing([words_of(part) for part in topic.split("/")])
+    said = "Twist" in kind or any("vehicle" in words_of(path) for path in paths)
+    return "" if kind in _OF_VEHICLES or (said and word in SHAFTS) else word
 
 
 def kind_of(schema: str) -> str:
@@ -197,7 +196,8 @@ def is_drive_command(schema: str) -> bool:
 
 def says_not_colour(topic: str) -> bool:
     """Return whether an image topic's name says that it is no picture as a camera takes it."""
-    return any(word in topic.lower() for word in _NOT_COLOUR)
+    drawn = any(words_of(part) & _DRAWN for part in topic.split("/"))
+    return drawn or any(word in topic.lower() for word in _NOT_COLOUR)
 
 
 def says_no_distances(topic: str) -> str:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 _AROUND = "wind weather traffic lead leader obstacle obstacles object objects tracks pedestrian pedestrians"
 _BOUNDS = "limit limits max maximum min minimum"
-_PARTS = (
-    "motor motors engine fan fans rotor propeller pump winch turret conveyor arm gripper manipulator joint "
-    "joints network wifi cpu gpu disk"
-)
+_SHAFTS = "motor motors engine fan fans rotor propeller pump winch conveyor joint joints"
+_PARTS = f"{_SHAFTS} turret arm gripper manipulator network wifi cpu gpu disk"
 _PIECES = (
     "wheel wheels left right steer steering theta yaw heading roll pitch angular rotation pan tilt shoulder "
     "elbow wrist hip knee ankle"
 )
-_VEHICLE = "vehicle ego car robot rover base chassis body platform state status motion odom"
+_VEHICLE = "vehicle ego car robot rover base chassis body platform state status motion odom gps gnss can obd"
 _PIECE_WORDS, _VEHICLE_WORDS = frozenset(_PIECES.split()), frozenset(_VEHICLE.split())
 _OTHERS = frozenset(f"{_AROUND} {_BOUNDS} {_PARTS}".split())
+SHAFTS = frozenset(_SHAFTS.split())
+"""Parts that turn about one axis: a velocity in space is not theirs, but of what they drive."""
 
 
-def other_thing(parts: Iterable[frozenset[str]]) -> str:
+def other_thing(parts: Sequence[frozenset[str]]) -> str:
     """Return the word by which a name is of another thing than the vehicle; empty where none is.
+
+    An engine may tell the speed of the vehicle (`engine.vehicle_speed`).
 
     Args:
         parts: The words of each part of a topic or of a dotted path, in small letters.
     """
-    return next((word for words in parts for word in sorted(words & _OTHERS)), "")
+    others = _OTHERS - SHAFTS if parts and "vehicle" in parts[-1] else _OTHERS
+    return next((word for words in parts for word in sorted(words & others)), "")
 
 
 def of_the_vehicle(paths: Sequence[str]) -> list[str]:

@@ -97,7 +97,8 @@ def _annotations(name: str, text: str) -> str:
     found = []
     for member in re.finditer(rf"\b{re.escape(name)}\s*;([^\n]*)", text):
         begin = max(text.rfind(end, 0, member.start()) for end in ";{")
-        found += [text[begin + 1 : member.start()], member[1]]
+        before = re.sub(r"^[ \t]*//[^\n]*", "", text[begin + 1 : member.start()])  # behind the member before
+        found += [before, member[1]]
     return " ".join(found)
 
 

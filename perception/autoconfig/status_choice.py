@@ -12,7 +12,7 @@ from perception.autoconfig.field_doubts import field_doubts, frame_of_vectors, i
 from perception.autoconfig.first_messages import first_decoded, rate_hz, spread_decoded
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_mounts import turned_axes
-from perception.autoconfig.sensor_names import sensor_names
+from perception.autoconfig.sensor_names import sensor_names, shared_prefix
 from perception.autoconfig.stated_units import stated_units
 from perception.logs.decoding.foxglove import PICTURE_FILE
 from perception.types import StatusReading
@@ -173,7 +173,7 @@ def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames) -> _StatusCa
     channel = draft.log.channels.get(topic)
     definition = channel.schema if channel is not None else None
     fields = names.known_fields(paths, schema) or names.fields_of_topic(topic, paths)
-    if fields and (word := names.of_other_thing(topic, schema)):
+    if fields and (word := names.of_other_thing(_own_part(draft, topic), schema, fields.values())):
         reason = f"its name says {word!r}, not the vehicle; an input is named in sensors.status.topic"
         return _StatusCandidate(paths, {}, dict.fromkeys(fields, reason), {})
     wrong: dict[str, str] = {}
@@ -189,6 +189,13 @@ def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames) -> _StatusCa
         wrong = found | wrong
         left = left - {fields[name] for name in found}  # another field may have the channel
     return _StatusCandidate(paths, fields, wrong, doubts)
+
+
+def _own_part(draft: ConfigDraft, topic: str) -> str:
+    """Return a topic without the namespace that all cameras and range sensors have, too: a vehicle's name."""
+    sensors = [*draft.of_kind("camera"), *draft.of_kind("range")]
+    shared = min((shared_prefix(topic, sensor) for sensor in sensors), default=0)
+    return "/".join(topic.strip("/").split("/")[shared:])
 
 
 def _moving(

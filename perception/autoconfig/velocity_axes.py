@@ -27,6 +27,8 @@ _STEP_NS, _MOST_STEP_NS = 100_000_000, 1_000_000_000
 _MOST_M_S = 100.0
 """A faster pose has jumped."""
 _FEWEST = 5  # steps that tell anything
+_SHAKES = 0.5
+"""The share of the speed by which a pose that is no noise changes its velocity from step to step."""
 _SAME, _OTHER = 0.15, 0.3
 """Shares of the speed up to which two velocities are the same, and from which they are different."""
 
@@ -63,10 +65,12 @@ def against_pose(speed: str, readings: Sequence[StatusReading]) -> tuple[str, st
         return "", ""
     said, world, own = steps[:, 0:2], steps[:, 2:4], steps[:, 4]
     moved = float(np.median(steps[:, 5]))
+    if np.median(np.linalg.norm(np.diff(world, axis=0), axis=1)) > _SHAKES * moved:
+        return "", ""
     from_world = float(np.median(np.hypot(*(said - world).T))) / moved
     from_own = float(np.median(np.abs(said[:, 0] - own))) / moved
     value = float(np.median(np.abs(said[:, 0])))
-    if not said.any():
+    if not said.any() and not any(r.values.get(f"{speed[:-1]}z") for r in readings):
         return f"{speed} is 0 while the pose moves at {moved:.2g} m/s: {NOT_FILLED}", ""
     if from_world < _SAME and from_own > _OTHER:
         return f"{speed} is along an axis of the world: the pose beside it says so", ""
@@ -85,7 +89,7 @@ def _steps(readings: Sequence[StatusReading]) -> list[tuple[StatusReading, Statu
 
 
 def _step(speed: str, before: StatusReading, after: StatusReading) -> Float64 | None:
-    """Return said x and y, x and y of the world, x of the vehicle, and speed by the pose; None: it rests."""
+    """Return said x and y, x and y of the world, x of the vehicle, and speed by the pose; None: unknown."""
     velocity = [f"{speed[:-1]}{axis}" for axis in "xy"]
     said = np.mean([_numbers(velocity, reading) for reading in (before, after)], axis=0)
     places = [_numbers([f"pose.pose.position.{axis}" for axis in "xyz"], r) for r in (before, after)]
@@ -94,6 +98,8 @@ def _step(speed: str, before: StatusReading, after: StatusReading) -> Float64 | 
     world = (places[1] - places[0]) / ((after.stamp_ns - before.stamp_ns) / 1e9)
     moved = float(np.linalg.norm(world))
     if not (_MOVES_M_S < moved < _MOST_M_S and np.isfinite(said).all() and np.linalg.norm(turn) > 1):
+        return None
+    if not turn[:3].any():  # it is not filled, or the axes of the world are those of the vehicle
         return None
     own = rotation_from_quaternion(*turn.tolist()).T @ world
     return np.array([*said, *world[:2], own[0], moved])

@@ -223,6 +223,12 @@ def test_a_picture_that_is_drawn_on_is_no_second_camera(tmp_path: Path, topic: s
     assert topic_of(alone, "camera") == topic
 
 
+@pytest.mark.parametrize("topic", ["/flower_bot/image", "/beverage/image", "/px4flow/image"])
+def test_a_name_with_the_letters_of_a_word_is_none(tmp_path: Path, topic: str) -> None:
+    choice = choice_of(SmallLog().image("/camera/image").image(topic), tmp_path)
+    assert {camera.topic for camera in choice.config.sensors.cameras.values()} == {"/camera/image", topic}
+
+
 def test_a_grey_camera_is_taken_and_said(tmp_path: Path) -> None:
     choice = choice_of(SmallLog().raw_image("/cam", "mono8"), tmp_path)
     assert topic_of(choice, "camera") == "/cam"

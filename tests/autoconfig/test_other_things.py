@@ -32,6 +32,10 @@ def choice_of(log: SmallLog, folder: Path) -> ConfigChoice:
         (["lift.speed", "hopper.speed"], None),
         (["lift.speed", "base.speed"], "base.speed"),
         (["lift.speed"], "lift.speed"),
+        (["engine.vehicle_speed"], "engine.vehicle_speed"),
+        (["lead.vehicle_speed"], None),
+        (["gps.speed", "motor.speed"], "gps.speed"),
+        (["gps.speed", "obd.speed"], "gps.speed"),  # the vehicle's, both
     ],
 )
 def test_words_of_fields(paths: list[str], field: str | None) -> None:
@@ -46,6 +50,8 @@ def test_words_of_fields(paths: list[str], field: str | None) -> None:
         ("/motor/left", "x.Motor", "motor"),
         ("/motor_controller/odom", "nav_msgs/msg/Odometry", ""),
         ("/engine/imu", "sensor_msgs/Imu", ""),
+        ("/motor_controller/twist", "geometry_msgs/TwistStamped", ""),
+        ("/arm/twist", "geometry_msgs/TwistStamped", "arm"),
         ("/vehicle/state", "x.State", ""),
         ("/windshield/camera/state", "x.State", ""),
     ],
@@ -60,3 +66,17 @@ def test_the_wind_is_no_status_and_is_named(tmp_path: Path) -> None:
     (item,) = [item for item in choice.unused if item.topic == "/wind"]
     assert "its name says 'wind', not the vehicle" in item.reason
     assert any(item.reason in text for text in choice.warnings)
+
+
+def test_a_speed_of_the_vehicle_on_the_topic_of_its_engine() -> None:
+    assert of_other_thing("/engine", "x.Engine", ["speed"]) == "engine"
+    assert of_other_thing("/engine", "x.Engine", ["vehicle_speed"]) == ""
+    assert of_other_thing("/traffic", "x.Traffic", ["vehicle_speed"]) == "traffic"
+
+
+@pytest.mark.parametrize(("camera", "taken"), [("/max/camera/image", True), ("/camera/image", False)])
+def test_the_namespace_of_all_sensors_is_the_name_of_the_vehicle(
+    tmp_path: Path, camera: str, taken: bool
+) -> None:
+    log = SmallLog().image(camera).json("/max/status", lambda i: {"speed": 8.0})
+    assert (choice_of(log, tmp_path).config.sensors.status is not None) == taken

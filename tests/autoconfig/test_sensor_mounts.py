@@ -59,7 +59,10 @@ def test_an_imu_that_transforms_turn_has_other_axes(
     assert not said or f"in {base!r}" in said[0]
 
 
-@pytest.mark.parametrize(("frame", "taken"), [("base_link_frd", False), ("imu_NED", False), ("imu", True)])
+@pytest.mark.parametrize(
+    ("frame", "taken"),
+    [("base_link_frd", False), ("imu_NED", False), ("imu", True), ("odom_combined", True), ("aligned", True)],
+)
 def test_a_frame_whose_name_says_down_gives_no_yaw_rate(tmp_path: Path, frame: str, taken: bool) -> None:
     log = SmallLog().image().json("/imu", lambda i: imu(frame), "sensor_msgs/msg/Imu")
     choice = choice_of(log, tmp_path)

@@ -80,6 +80,18 @@ def test_annotations_of_idl_say_the_unit(tmp_path: Path) -> None:
     assert channels(choice) == {"yaw_rate"}
 
 
+def test_a_comment_behind_a_member_of_idl_is_not_of_the_next(tmp_path: Path) -> None:
+    definition = """module car { module msg { struct State {
+      double heading;  // degrees
+      double yaw_rate;
+      double speed;  // km/h
+    }; }; };"""
+    schema = Schema("car/msg/State", "ros2idl", definition.encode())
+    data = b"\0\1\0\0" + struct.pack("<3d", 90.0, 0.1, 36.0)
+    choice = choice_of(SmallLog().image().stream("/car", schema, "cdr", lambda i, s: data), tmp_path)
+    assert channels(choice) == {"yaw_rate"}
+
+
 @pytest.mark.parametrize("key", ["description", "unit"])
 @pytest.mark.parametrize("unit", ["km/h", "m/s"])
 def test_a_json_schema_says_the_unit(tmp_path: Path, key: str, unit: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,46 @@ def test_the_pose_of_an_odometry_tells_what_its_velocity_is(
     assert (word in said[0]) if word else not said
 
 
+@pytest.mark.parametrize("speed", [0.0, 0.4])
+def test_a_pose_with_noise_says_nothing_of_a_velocity(tmp_path: Path, speed: float) -> None:
+    """As where positions of a GPS receiver are fused."""
+
+    def make(i: int) -> dict[str, Any]:
+        message: dict[str, Any] = odometry("own")(0)
+        east = speed * i / HZ + 0.1 * (i % 4 // 2) + 0.05 * (i % 3)
+        message["pose"]["pose"]["position"] = {"x": east, "y": 0.0, "z": 0.0}
+        message["twist"]["twist"]["linear"]["x"] = speed
+        return message
+
+    log = SmallLog().image().json("/odom", make, "nav_msgs/msg/Odometry", hz=HZ, seconds=25)
+    choice = choice_of(log, tmp_path)
+    assert fields_by_topic(choice) == {"/odom": {"speed", "yaw_rate"}}
+    assert not [text for text in choice.warnings if "linear.x" in text]
+
+
+def test_a_drone_that_only_rises_has_a_velocity(tmp_path: Path) -> None:
+    def make(i: int) -> dict[str, Any]:
+        message: dict[str, Any] = odometry("none", turn=0.0)(0)
+        message["pose"]["pose"]["position"]["z"] = 2.0 * i / HZ
+        message["twist"]["twist"]["linear"]["z"] = 2.0
+        return message
+
+    log = SmallLog().image().json("/odom", make, "nav_msgs/msg/Odometry", hz=HZ, seconds=25)
+    assert fields_by_topic(choice_of(log, tmp_path)) == {"/odom": {"speed", "yaw_rate"}}
+
+
+def test_an_orientation_that_is_not_filled_says_nothing_of_a_velocity(tmp_path: Path) -> None:
+    def make(i: int) -> dict[str, Any]:
+        message: dict[str, Any] = odometry("own")(i)
+        message["pose"]["pose"]["orientation"] = {"x": 0.0, "y": 0.0, "z": 0.0, "w": 1.0}
+        return message
+
+    log = SmallLog().image().json("/odom", make, "nav_msgs/msg/Odometry", hz=HZ, seconds=25)
+    choice = choice_of(log, tmp_path)
+    assert fields_by_topic(choice) == {"/odom": {"speed", "yaw_rate"}}
+    assert not [text for text in choice.warnings if "linear.x" in text]
+
+
 def test_an_odometry_with_a_sound_velocity_goes_before_one_without(tmp_path: Path) -> None:
     log = SmallLog().image()
     for topic, twist in (("/a/global", "world"), ("/b/lio", "none"), ("/c/km_h", "km/h"), ("/d/odom", "own")):
@@ -107,11 +148,18 @@ def test_a_doubtful_speed_is_taken_only_where_there_is_no_other(tmp_path: Path) 
     assert not any("one axis" in text for text in choice.warnings)
 
 
-@pytest.mark.parametrize(("topic", "taken"), [("/ublox/fix_velocity", False), ("/body/velocity", True)])
+@pytest.mark.parametrize(
+    ("topic", "turn", "taken"),
+    [
+        ("/ublox/fix_velocity", 0.0, False),
+        ("/body/velocity", 0.0, True),
+        ("/kitti/oxts/gps/vel", 0.01, True),  # forward, as kitti2bag writes it
+    ],
+)
 def test_the_velocity_of_a_receiver_of_satellites_is_none_of_the_vehicle(
-    tmp_path: Path, topic: str, taken: bool
+    tmp_path: Path, topic: str, turn: float, taken: bool
 ) -> None:
-    twist = {"linear": {"x": 3.0, "y": 0.0}, "angular": {"z": 0.0}}
+    twist = {"linear": {"x": 3.0, "y": 0.0}, "angular": {"z": turn}}
     message = {"header": {"frame_id": "base_link"}, "twist": twist}
     log = SmallLog().image().json(topic, lambda i: message, "geometry_msgs/msg/TwistStamped")
     choice = choice_of(log, tmp_path)

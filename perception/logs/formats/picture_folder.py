@@ -66,7 +66,7 @@ def open(path: Path) -> TableLog:
             cameras.append(_Camera(_name(folder, path), files, None))
         elif rest := len(set(files) - used):
             findings.miss(f"{rest} pictures in {folder.name} that no table names are not read")
-    cameras = [part for camera in cameras for part in _apart(camera, findings)]
+    cameras = _all_apart(cameras, findings)
     if (path / "rgb.txt").is_file() and (path / "depth.txt").is_file():
         findings.notes.append(
             "depth images of RGB-D folders as TUM's have 5000 units a metre, and are read in mm: they are no "
@@ -177,6 +177,16 @@ def _table(
     return [c for c in cameras if c], list(
         table_streams(in_order, stamps[order], prefix, "csv.Row", findings)
     )
+
+
+def _all_apart(cameras: list[_Camera], findings: Findings) -> list[_Camera]:
+    """Return the cameras, of mixed pictures one for each; a name that several would have gets its folder."""
+    parts = [(camera, part) for camera in cameras for part in _apart(camera, findings)]
+    counts = Counter(part.name for _, part in parts)
+    return [
+        part if part is camera or counts[part.name] == 1 else part._replace(name=f"{camera.name}_{part.name}")
+        for camera, part in parts
+    ]
 
 
 def _apart(camera: _Camera, findings: Findings) -> list[_Camera]:

@@ -341,3 +341,14 @@ def test_files_that_are_not_read_are_named_and_names_of_pictures_are_no_numbers(
     unused = {item.topic: item.reason for item in choice.unused}
     assert "truth.labels" in unused["/camera/image/file"]
     assert not [text for text in choice.warnings if "/file" in text or "no stamp" in text]
+
+
+def test_mixed_cameras_of_two_folders_are_not_one(tmp_path: Path) -> None:
+    names = [f"{side}_{i:04d}.jpg" for side in ("left", "right") for i in range(4)]
+    for folder in ("drive_a", "drive_b"):
+        write_pictures(tmp_path / "log" / folder, names)
+    with open_log(tmp_path / "log") as log:
+        counts = {topic: survey.count for topic, survey in log.survey.topics.items()}
+    pictures = {topic: count for topic, count in counts.items() if topic.endswith("/image")}
+    sides = [f"/drive_{drive}_{side}/image" for drive in "ab" for side in ("left", "right")]
+    assert pictures == dict.fromkeys(sides, 4)
