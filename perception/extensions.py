@@ -1,4 +1,4 @@
-"""What other packages add by entry points: a name means one thing, and that has the methods asked for."""
+"""Extensions of other packages by entry point: refuse names that two packages use, and missing methods."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from perception.types.table import Table
 
 
 class ReplayedPart(NamedTuple):
-    """What was replayed: the log, the complete configuration, the part, and the record of the run."""
+    """The input of a replay: its log, complete configuration and part, and the record of the run."""
 
     log: Path
     config: Config

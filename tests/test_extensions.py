@@ -1,4 +1,4 @@
-"""What other packages add by entry points: names are not shared, and what is named can be used."""
+"""Entry points of other packages: a name is of one package, and what it names can be used."""
 
 from __future__ import annotations
 
@@ -9,35 +9,19 @@ import pytest
 
 from perception.errors import LogError, PluginError
 from perception.extensions import extension_points
-from perception.logs import open_log, readers
+from perception.logs import open_log
 from perception.pipeline.host_job import load_host
 from perception.sinks import make_sink
+from tests.installed_packages import install, package_folder
 from tests.small_logs import SmallLog
-
-
-def install(folder: Path, package: str, group: str, point: str) -> None:
-    """Install a package with one entry point, and a module `with_nothing`."""
-    info = folder / f"{package}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{group}]\n{point}\n")
-    (folder / "with_nothing.py").touch()
-
-
-def forget_readers() -> None:
-    readers.log_readers.cache_clear()
-    readers._reader_places.cache_clear()
 
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of installed packages."""
-    folder = tmp_path / "packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    forget_readers()
-    yield folder
-    forget_readers()
+    """A folder of installed packages, with a module `with_nothing`."""
+    with package_folder(tmp_path / "packages", monkeypatch) as folder:
+        (folder / "with_nothing.py").touch()
+        yield folder
 
 
 def open_small_log(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What speaks against a topic of boxes as truth: a detector's scores, or scenes without a single cuboid."""
+"""Find topics of boxes that are no truth: their boxes have a detector's scores, or their scenes no cuboid."""
 
 from __future__ import annotations
 

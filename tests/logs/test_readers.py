@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from perception.errors import LogError
-from perception.logs import log_readers, open_log, readers
+from perception.logs import open_log
+from tests.installed_packages import install, package_folder
 from tests.small_logs import SmallLog
 
 READER = '''
@@ -30,33 +31,21 @@ def small_log(path: Path) -> Path:
     return SmallLog().status().write(path)
 
 
-def install(folder: Path, name: str, value: str) -> None:
-    info = folder / f"{name}_reader-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-reader\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[perception.log_readers]\n{name} = {value}\n")
-
-
-def forget_readers() -> None:
-    log_readers.cache_clear()
-    readers._reader_places.cache_clear()
+def install_reader(folder: Path, name: str, value: str) -> None:
+    install(folder, f"{name}_reader", "perception.log_readers", f"{name} = {value}")
 
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of installed packages."""
-    folder = tmp_path / "packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    forget_readers()
-    yield folder
-    forget_readers()
+    with package_folder(tmp_path / "packages", monkeypatch) as folder:
+        yield folder
     sys.modules.pop("lift_reader_code", None)
 
 
 def test_a_format_of_another_package_opens_and_replaces_nothing(packages: Path, tmp_path: Path) -> None:
     (packages / "lift_reader_code.py").write_text(READER)
-    install(packages, "lift", "lift_reader_code")
+    install_reader(packages, "lift", "lift_reader_code")
     original = small_log(tmp_path / "a.mcap")
     lifted = tmp_path / "b.lift"
     lifted.write_bytes(original.read_bytes()[::-1])
@@ -72,7 +61,7 @@ def test_a_format_of_another_package_opens_and_replaces_nothing(packages: Path, 
 
 
 def test_a_reader_that_does_not_load_is_named(packages: Path, tmp_path: Path) -> None:
-    install(packages, "gone", "no_such_module:reader")
+    install_reader(packages, "gone", "no_such_module:reader")
     with pytest.raises(LogError, match="the log reader 'gone' does not load: no_such_module:reader"):
         open_log(small_log(tmp_path / "a.mcap"))
 
@@ -94,7 +83,7 @@ def test_the_reader_of_the_documentation_is_found_by_its_entry_point(packages: P
     )
     assert len(code.splitlines()) <= 60
     (packages / "plain_robot_reader_code.py").write_text(code)
-    install(packages, "plain_robot", "plain_robot_reader_code")
+    install_reader(packages, "plain_robot", "plain_robot_reader_code")
     path = tmp_path / "drive.plain"
     path.write_text("# plain robot log\n100 1.5 0.25 4.0 5.0 nan\n250.5 ? 0.25 4.0 x 5.0\n300 1.5\n")
     with open_log(path) as log:

@@ -283,9 +283,8 @@ def test_class_words_come_with_the_mapping_to_paste(
     assert report(capsys, path, "--config", str(file))["truth_classes"]["suggested"] == {}
 
 
-def test_a_mapping_to_paste_keeps_the_words_that_are_classes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def labelled_log(path: Path) -> Path:
+    """Write a log whose truth has a person, a car and a moose."""
     boxes = [TruthBox(word, (1.0, 2.0, 30.0, 40.0), 5.0, 1.0, "") for word in ("person", "car", "moose")]
     log = (
         SmallLog()
@@ -297,24 +296,19 @@ def test_a_mapping_to_paste_keeps_the_words_that_are_classes(
             lambda i, stamp: encode_truth(stamp, "camera", boxes),
         )
     )
-    found = report(capsys, str(log.write(tmp_path / "words.mcap")))["truth_classes"]
+    return log.write(path)
+
+
+def test_a_mapping_to_paste_keeps_the_words_that_are_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = report(capsys, str(labelled_log(tmp_path / "words.mcap")))["truth_classes"]
     assert found["suggested"] == {"person": "person", "car": "vehicle"}
 
 
 def test_a_mapping_that_drops_a_class_is_pointed_out(tmp_path: Path) -> None:
     """As one does that lists the words alone that the weights do not know."""
-    boxes = [TruthBox(word, (1.0, 2.0, 30.0, 40.0), 5.0, 1.0, "") for word in ("person", "car", "moose")]
-    log = (
-        SmallLog()
-        .image()
-        .stream(
-            "/truth/detections",
-            SCHEMAS["perception.Detections"],
-            "protobuf",
-            lambda i, stamp: encode_truth(stamp, "camera", boxes),
-        )
-    )
-    with open_log(log.write(tmp_path / "words.mcap")) as opened:
+    with open_log(labelled_log(tmp_path / "words.mcap")) as opened:
         config = complete_config(opened).config
         warned = []
         for mapping in ({"car": "vehicle"}, {"car": "vehicle", "person": "person"}, {"car": "person"}, {}):

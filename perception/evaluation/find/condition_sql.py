@@ -14,7 +14,7 @@ _ARITHMETIC = ("+", "-", "*", "/", "neg", "abs")
 _SQL = {"neg": "(-{0})", "abs": "abs({0})", "known": "({0} is not null)", "not": "(not {0})"}
 
 _JOINED = {"flag": "bool_and", "text": "max"}
-"""What makes one value of several rows of a tick: of texts any that says something."""
+"""The aggregate function for several rows of one tick, by kind of value. Of texts, any that is not empty."""
 _OF_TRUTH = {
     "truth": "head = 'detections' and truth",
     "matches": "head = 'detections' and truth and valid is not null",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from perception.evaluation.plotting import COLOURS
-from perception.evaluation.report import highlights
+from perception.evaluation.report import highlights, stress_highlights
 from perception.evaluation.report.chart_axes import (
     RULER,
     in_percent,
@@ -192,7 +192,7 @@ def latency(scores: Sequence[StreamingReport]) -> Card | None:
     """Return a chart of the scores over latency."""
     if len(scores) < 2:
         return None
-    title = getattr(highlights.latency(scores), "text", "Scores over latency")
+    title = getattr(stress_highlights.latency(scores), "text", "Scores over latency")
     own = [score.latency_ms for score in scores if score.measured]
     with chart(f"Scores over latency. {title}", "latency") as drawn:
         axes = drawn.figure.subplots()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perception.evaluation.report.highlights import Highlight
+from perception.evaluation.report.highlight import Highlight
 from perception.evaluation.report.schema import EvaluationReport
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from perception.evaluation.report import stress_highlights
 from perception.evaluation.report.display_text import (
     details,
     measured,
@@ -15,20 +16,12 @@ from perception.evaluation.report.display_text import (
     values,
 )
 from perception.evaluation.report.drawing_schema import DistanceBinReport
+from perception.evaluation.report.highlight import Highlight
 from perception.evaluation.report.schema import EvaluationReport
-from perception.evaluation.report.stress_schema import StreamingReport
 from perception.evaluation.report.value_schema import SliceReport, ValueReport
 
 ENOUGH = 20
 """The minimum number of objects for a sentence about one class or one distance."""
-
-
-class Highlight(NamedTuple):
-    """A sentence. `place` is the section that shows it; `bad`: it needs a look."""
-
-    text: str
-    place: str
-    bad: bool
 
 
 def all_highlights(report: EvaluationReport) -> list[Highlight]:
@@ -47,9 +40,9 @@ def _all(report: EvaluationReport) -> Iterator[Highlight | None]:
     for channel in channels(report):
         yield control(report, channel)
     yield slices(report.slices)
-    yield sensors(report)
-    yield faults(report)
-    yield latency(report.streaming)
+    yield stress_highlights.sensors(report)
+    yield stress_highlights.faults(report)
+    yield stress_highlights.latency(report.streaming)
 
 
 def missed(report: EvaluationReport) -> list[Highlight]:
@@ -240,55 +233,6 @@ def _relative(part: SliceReport) -> float:
     """Return the difference over the greater of both values."""
     size = max(abs(part.value or 0.0), abs(part.rest or 0.0))
     return abs(part.difference.value or 0.0) / size if size else 0.0
-
-
-def sensors(report: EvaluationReport) -> Highlight | None:
-    """Return a sentence on the sensor whose absence lowers the box score most."""
-    subsets = report.ablation or {}
-    full = max(subsets, key=lambda name: name.count("+"), default="")
-    full_score = number(subsets[full], "box", "mAP50") if full else None
-    if not full_score:
-        return None
-    left = {}
-    for sensor in full.split("+"):
-        rest = "+".join(part for part in full.split("+") if part != sensor)
-        value = number(subsets[rest], "box", "mAP50") if rest in subsets else None
-        left[sensor] = (value or 0.0) / full_score
-    if len(left) < 2:
-        return None
-    needed = min(left, key=lambda name: left[name])
-    others = ", ".join(f"{percent(share)} without {name}" for name, share in left.items() if name != needed)
-    text = f"Boxes rest on {needed} most: without it {percent(left[needed])} of mAP50 is left, {others}."
-    return Highlight(text, "sensors", False)
-
-
-def faults(report: EvaluationReport) -> Highlight | None:
-    """Return the worst fault, for the head that loses most."""
-    ablation = report.fault_ablation
-    if ablation is None or not ablation.worst:
-        return None
-    head = min(ablation.worst, key=lambda name: ablation.worst[name].kept)
-    worst = ablation.worst[head]
-    text = f"{worst.fault} is the worst fault: it leaves {percent(worst.kept)} of the {head} score."
-    return Highlight(text, "faults", worst.kept < 0.5)
-
-
-def latency(found: Sequence[StreamingReport]) -> Highlight | None:
-    """Return a sentence on the box score at 100 ms, or at the greatest latency below."""
-    if len(found) < 2:
-        return None
-    first = found[0]
-    late = next(
-        (score for score in reversed(found) if score is not first and score.latency_ms <= 100), found[1]
-    )
-    before, after = first.scores.get("box"), late.scores.get("box")
-    if not before or after is None:
-        return None
-    text = (
-        f"Answers that come {short(late.latency_ms)} ms late keep {percent(after / before)} of the box score "
-        f"at {short(first.latency_ms)} ms."
-    )
-    return Highlight(text, "latency", after / before < 0.7)
 
 
 def by_label(bins: Sequence[DistanceBinReport]) -> dict[str, list[DistanceBinReport]]:

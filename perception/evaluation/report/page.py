@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from perception.evaluation.plotting import need_matplotlib
-from perception.evaluation.report import charts, highlights, log_tables, stress_tables, tables
+from perception.evaluation.report import (
+    charts,
+    highlights,
+    log_tables,
+    stress_highlights,
+    stress_tables,
+    tables,
+)
 from perception.evaluation.report.display_text import file_name, percent, short
 from perception.evaluation.report.frame_drawing import drawing, frame_words
 from perception.evaluation.report.frame_pictures import Pictures
@@ -114,7 +121,7 @@ def _sections(report: EvaluationReport, pictures: Pictures) -> dict[str, Any]:
         "calibration": _cards(charts.reliability(report), charts.coverage(report)),
         "control": _control(report),
         "slices": _slices(report),
-        "sensors": {"table": table, "highlight": highlights.sensors(report)}
+        "sensors": {"table": table, "highlight": stress_highlights.sensors(report)}
         if (table := stress_tables.sensors(report))
         else None,
         "faults": _faults(report),
@@ -184,7 +191,7 @@ def _faults(report: EvaluationReport) -> dict[str, Any] | None:
     if ablation is None or not ablation.curves:
         return None
     return {
-        "highlight": highlights.faults(report),
+        "highlight": stress_highlights.faults(report),
         "worst": stress_tables.worst_faults(ablation),
         "legend": charts.fault_legend(ablation),
         "charts": charts.faults(ablation),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from perception.evaluation.report import highlights
+from perception.evaluation.report import highlights, stress_highlights
 from perception.evaluation.report.drawing_schema import DistanceBinReport, DistanceErrorReport, FiguresReport
 from perception.evaluation.report.headline import headline
 from perception.evaluation.report.schema import DivergenceReport, EvaluationReport, GateReport
@@ -199,7 +199,7 @@ def test_the_command_is_held_against_the_best_simple_answer(error: float, text: 
 
 def test_the_sensor_that_boxes_need_most() -> None:
     whole, without_camera, without_range = (heads(["a", "b"], "steer", scale) for scale in (1.0, 0.1, 0.9))
-    told = highlights.sensors(
+    told = stress_highlights.sensors(
         report(ablation={"camera+range": whole, "range": without_camera, "camera": without_range})
     )
     assert told is not None
@@ -220,10 +220,10 @@ def late(*scores: tuple[float, float]) -> list[StreamingReport]:
 
 
 def test_what_latency_leaves() -> None:
-    told = highlights.latency(late((0, 0.4), (100, 0.2), (500, 0.0)))
+    told = stress_highlights.latency(late((0, 0.4), (100, 0.2), (500, 0.0)))
     assert told == ("Answers that come 100 ms late keep 50 % of the box score at 0 ms.", "latency", True)
-    assert highlights.latency(late((0, 0.4))) is None
-    only_late = highlights.latency(late((200, 0.4), (500, 0.3)))
+    assert stress_highlights.latency(late((0, 0.4))) is None
+    only_late = stress_highlights.latency(late((200, 0.4), (500, 0.3)))
     assert only_late == (
         "Answers that come 500 ms late keep 75 % of the box score at 200 ms.",
         "latency",
