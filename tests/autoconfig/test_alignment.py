@@ -101,6 +101,20 @@ def test_no_wait_is_chosen_that_would_be_of_another_scene(tmp_path: Path) -> Non
     assert "too late by 800 ms; set wait_ms: " in problem.text
 
 
+@pytest.mark.parametrize("topic", ["/camera/image", "/scan"])
+def test_no_tolerance_cures_a_clock_that_jumps_midway(tmp_path: Path, topic: str) -> None:
+    log = SmallLog()
+    for begin_s, ahead_s in ((0.0, 0.0), (2.0, 30.0)):
+        for make, name in ((log.image, "/camera/image"), (log.scan, "/scan")):
+            ahead = ahead_s if name == topic else 0.0
+            early = 0.01 if name == "/scan" else 0.0
+            make(name, start_s=begin_s + ahead - early, delay_s=-ahead, seconds=2.0 + begin_s)
+    with open_log(log.calibration().write(tmp_path / "log.mcap")) as opened:
+        (problem,) = absence_problems(AlignmentSimulation(opened, explicit()), explicit())
+    assert problem.sensor == "range"
+    assert f"stamps on {topic} jump or stand still: correct them" in problem.text
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 400), st.sampled_from([5.0, 10.0, 20.0]), st.integers(0, 99))
 def test_the_named_cure_cures(

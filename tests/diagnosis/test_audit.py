@@ -390,6 +390,20 @@ def test_no_setting_is_named_for_a_clock_that_differs(tmp_path: Path, ahead_s: f
     assert "raise" not in finding.text
 
 
+@pytest.mark.parametrize("topic", ["/camera/image", "/scan"])
+def test_no_setting_is_named_for_a_clock_that_jumps_midway(tmp_path: Path, topic: str) -> None:
+    log = SmallLog()
+    for begin_s, ahead_s in ((0.0, 0.0), (2.0, 5.0)):
+        for make, name in ((log.image, "/camera/image"), (log.scan, "/scan")):
+            ahead = ahead_s if name == topic else 0.0
+            make(name, start_s=begin_s + ahead, delay_s=-ahead)
+    audit = audit_of(log.calibration(), tmp_path)
+    finding = the(audit, "absent")
+    assert f"stamps on {topic} jump or stand still (arrival less stamp differs by 5000 ms)" in finding.text
+    assert "wait_ms" not in finding.text
+    assert "stamps_jump" in codes(audit)
+
+
 @pytest.mark.parametrize(("away_s", "severity"), [(0.0, ""), (60.0, "warning")])
 def test_poses_of_another_time_are_found(tmp_path: Path, away_s: float, severity: str) -> None:
     def turning(i: int, stamp: int) -> bytes:

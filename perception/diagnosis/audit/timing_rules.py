@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from perception.autoconfig.alignment_advice import UNSTEADY_MS
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity, plural
 from perception.diagnosis.audit.log_contents import TopicContents
@@ -90,6 +91,16 @@ def clocks_apart_ms(sensors: Sequence[TopicContents], reference: TopicContents) 
     """Return for each topic how far its stamps are behind those of the reference, where both are stamped."""
     behind = {topic.name: topic.stamps.behind_ms(reference.stamps) for topic in sensors}
     return {name: float(np.median(values)) for name, values in behind.items() if values.size}
+
+
+def unsteady_clocks(sensors: Sequence[TopicContents]) -> dict[str, float]:
+    """Return the topics whose stamps do not keep pace with arrivals, and how far these differ, ms."""
+    delays = {topic.name: Delay.of(topic.stamps) for topic in sensors}
+    return {
+        name: delay.jitter_ms
+        for name, delay in delays.items()
+        if delay is not None and delay.jitter_ms > UNSTEADY_MS
+    }
 
 
 def _reach_ms(topic: TopicContents, config: Config) -> float:
