@@ -31,7 +31,7 @@ RIGHT_BEHIND_MS = 5.0
 """A message that arrives within this time after its tick is waited for where the one before is older."""
 
 UNSTEADY_MS = 1000.0
-"""Where arrival less stamp of a sensor differs by more, its clock does not keep pace: no setting mends that."""
+"""Where arrival less stamp differs by more, a clock does not keep pace, and no setting mends it."""
 
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.98, 1.0)
 
@@ -147,8 +147,8 @@ def absence_cure(simulation: AlignmentSimulation, config: Config, report: Alignm
     if waiting.sensors[name].present > enough:
         late_ms = _lateness(waiting, name)[-1]
         late = f"too late by {late_ms:.0f} ms" if late_ms >= 1 else "recorded right behind its tick"
-        or_clock = ", or correct its clock, if that is behind" if late_ms > LONGEST_WAIT_MS else ""
-        return f"{late}; set wait_ms: {_rounded(late_ms):g}{or_clock}"
+        late += ", or its clock is behind" if late_ms > LONGEST_WAIT_MS else ""
+        return f"{late}; set wait_ms: {_rounded(late_ms):g}"
     for topic in (config.sensors.named[name].topic, config.sensors.named[config.reference].topic):
         if simulation.delay_spread_ms(topic) > UNSTEADY_MS:
             return f"{reason}; stamps on {topic} jump or stand still: correct them"
