@@ -13,9 +13,6 @@ from perception.types import FrameTransforms, RigIssue
 MAX_FRAMES = 65_536
 """More frames than that are not remembered."""
 
-MAX_PARENTS = 8
-"""More parents of a frame than that are not remembered."""
-
 
 class FrameTrack:
     """Keeps the poses of frames in their parents, in bounded memory; all cameras of a rig share one.
@@ -27,8 +24,6 @@ class FrameTrack:
     def __init__(self) -> None:
         self._frames: dict[str, PoseHistory] = {}
         self._moving: set[str] = set()
-        self._parents: dict[str, set[str]] = {}  # of frames whose parent has changed: all that they had
-        self._contested: dict[str, str] = {}  # of frames that came back to a parent: the one before it
         self._tree = TransformTree()
         self._stale = False  # whether frames have changed since the tree was made
 
@@ -37,17 +32,11 @@ class FrameTrack:
         for history in self._frames.values():
             history.settle(history.latest())
         self._moving.clear()
-        self._parents.clear()
-        self._contested.clear()
         self._stale = True
 
     def moves(self, frames: Iterable[str] | None = None) -> bool:
         """Return whether any of these frames moves; None: of all."""
         return bool(self._moving if frames is None else self._moving.intersection(frames))
-
-    def rests(self) -> bool:
-        """Return whether no frame moves, and none has two parents in turn: one tree holds at all times."""
-        return not (self._moving or self._contested)
 
     def learn(self, message: FrameTransforms) -> None:
         """Add transforms."""
@@ -57,8 +46,6 @@ class FrameTrack:
             if history is None or history.parent != item.parent:
                 if history is None and len(self._frames) >= MAX_FRAMES:
                     continue
-                if history is not None:
-                    self._change_parent(item.child, history.parent, item.parent)
                 history = self._frames[item.child] = PoseHistory(item.parent)
                 self._moving.discard(item.child)
             if static:
@@ -68,14 +55,6 @@ class FrameTrack:
             if changed and not (history.moves and item.child in self._moving):
                 self._stale = True
                 (self._moving.add if history.moves else self._moving.discard)(item.child)
-
-    def _change_parent(self, child: str, old: str, new: str) -> None:
-        """Note a frame whose parent changes to and fro, as that of a frame with two publishers does."""
-        parents = self._parents.setdefault(child, {old})
-        if new in parents:
-            self._contested[child] = old
-        elif len(parents) < MAX_PARENTS:
-            parents.add(new)
 
     def tree_at(self, stamp_ns: int) -> TransformTree:
         """Return the transforms of a moment; the same object where nothing has changed."""
@@ -108,15 +87,6 @@ class FrameTrack:
         for _, parent_from_frame in self._edges_at(chain, stamp_ns).values():
             fixed_from_first = parent_from_frame @ fixed_from_first
         return fixed_from_first
-
-    def contested(self, chain: Iterable[str]) -> RigIssue | None:
-        """Return a note where a frame of a chain has two parents in turn: which one holds is not known."""
-        for frame in chain:
-            if frame in self._contested:
-                parents = f"{self._frames[frame].parent!r} and {self._contested[frame]!r}"
-                text = f"the frame {frame!r} has two parents in turn, {parents}: the last one said holds; "
-                return RigIssue("two_parents", text + "record one of the publishers alone")
-        return None
 
     def held_between(self, one: str, other: str, stamp_ns: int) -> RigIssue | None:
         """Return a note where the pose of one frame in another is one that was held for long."""

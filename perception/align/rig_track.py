@@ -130,14 +130,14 @@ class RigTrack:
         issues: list[RigIssue] = []
         several = len(scans) > 1
         for scan in scans:
-            pose, reserve = self._own_pose(rig, stamp_ns, scan)
+            pose, held = self._own_pose(rig, stamp_ns, scan)
             if pose is not None:
                 own.setdefault(scan.frame_id, pose)
                 own[scan.frame_id, scan.stamp_ns] = pose
             elif several and (tree_pose := rig.camera_from(scan.frame_id)) is not None:
                 own[scan.frame_id, scan.stamp_ns] = tree_pose  # another scan of this frame may have its own
             obstacle = self._named(rig.obstacle(scan.frame_id))
-            noted = [rig.camera_issue, reserve] if obstacle is None else [obstacle]
+            noted = [rig.camera_issue, held] if obstacle is None else [obstacle]
             issues += [issue.of(scan.topic) if several else issue for issue in noted if issue is not None]
         if any(isinstance(key, str) for key in own):
             rig = Rig(rig.calibration, rig.transforms, rig.camera_issue, rig.picture_from_camera, own)
@@ -146,19 +146,18 @@ class RigTrack:
     def _own_pose(self, rig: Rig, stamp_ns: int, scan: RangeScan) -> tuple[Matrix | None, RigIssue | None]:
         """Return `camera_from_frame` of a scan where it is not that of the image's moment, and a note."""
         frames = self.frames
-        if rig.calibration is None or frames.rests():
+        if rig.calibration is None or not frames.moves():
             return None, None
         target, source = list(frames.chain(rig.calibration.frame_id)), list(frames.chain(scan.frame_id))
         shared = set(target) & set(source)
         target, source = [f for f in target if f not in shared], [f for f in source if f not in shared]
-        reserve = frames.contested(target + source)
-        reserve = reserve or frames.held(target, stamp_ns) or frames.held(source, scan.stamp_ns)
+        held = frames.held(target, stamp_ns) or frames.held(source, scan.stamp_ns)
         if scan.stamp_ns == stamp_ns or not frames.moves(source):
-            return None, reserve
+            return None, held
         if rig.transforms.target_from_source(rig.calibration.frame_id, scan.frame_id) is None:
-            return None, reserve
+            return None, held
         fixed_from_camera = frames.fixed_from(target, stamp_ns)
-        return invert_pose(fixed_from_camera) @ frames.fixed_from(source, scan.stamp_ns), reserve
+        return invert_pose(fixed_from_camera) @ frames.fixed_from(source, scan.stamp_ns), held
 
 
 def _no_info(camera: CameraConfig) -> RigIssue:

@@ -19,7 +19,6 @@ RigIssueCode = Literal[
     "silent",
     "stretched_image",
     "held_transform",
-    "two_parents",
     "no_distance",
     "outside_lens",
 ]
@@ -38,10 +37,9 @@ stretched_image    placed, but the image has another shape than the camera info:
 no_distance        a detection has no distance, and so no position
 outside_lens       a detection: no ray of the lens leads to the centre of the box
 held_transform     placed, but by a transform of a moving frame that is older than can be continued
-two_parents        placed, but a frame between them has two parents in turn
 =================  ===================================================================================="""
 
-PLACED = frozenset({"stretched_image", "held_transform", "two_parents"})
+PLACED = frozenset({"stretched_image", "held_transform"})
 """The issues in spite of which something is placed."""
 
 

@@ -107,24 +107,6 @@ def test_motion_goes_on_for_a_while_and_is_then_held_and_named() -> None:
     assert "700 ms" in issue.text
 
 
-def test_a_frame_that_two_publishers_give_two_parents_is_placed_with_reserve() -> None:
-    placed = [tf(0, "lidar", yawed(0.1)), tf(0, "cam", np.eye(4)), tf(0, "base", np.eye(4), "odom")]
-    other = tf(50, "lidar", yawed(0.7), parent="odom")
-    once = track(info(), *placed, other)
-    assert once.at(0, image(100), scan(100)).issues == ()  # mounted elsewhere, for good
-    in_turn = track(info(), *placed, other, tf(100, "lidar", yawed(0.1)))
-    [issue] = in_turn.at(0, image(100), scan(100)).issues
-    assert issue.code == "two_parents"
-    assert "'base' and 'odom'" in issue.text
-    assert in_turn.at(0, image(100), scan(100, "base")).issues == ()  # that frame does not lie between
-    in_turn.learn(tf(150, "lidar", yawed(0.7), parent="odom"))
-    rig, [issue] = in_turn.at(0, image(150), scan(150))
-    assert "'odom' and 'base'" in issue.text
-    np.testing.assert_allclose(rig.camera_from("lidar"), yawed(0.7), atol=1e-9)
-    in_turn.begin_anew()
-    assert in_turn.at(0, image(150), scan(150)).issues == ()
-
-
 def test_static_transforms_never_move() -> None:
     corrected = [
         tf(0, "cam", yawed(0.1), topic="/ns/tf_static"),

@@ -421,22 +421,6 @@ def test_poses_of_another_time_are_found(tmp_path: Path, away_s: float, severity
     )
 
 
-def test_a_frame_with_two_publishers_is_a_warning(tmp_path: Path) -> None:
-    def alternating(i: int, stamp: int) -> bytes:
-        message = FrameTransforms()
-        for parent, child in (("odom", "base"), ("base", "camera"), (("base", "odom")[i % 2], "laser")):
-            edge = message.transforms.add(parent_frame_id=parent, child_frame_id=child)
-            edge.timestamp.FromNanoseconds(stamp)
-            edge.rotation.w = 1.0
-        return bytes(message.SerializeToString())
-
-    log = SmallLog().image().calibration().scan()
-    log = log.stream("/tf", foxglove_schema(FrameTransforms), "protobuf", alternating)
-    finding = the(audit_of(log, tmp_path), "two_parents")
-    assert finding.severity == "warning"
-    assert "'laser' has two parents in turn" in finding.text
-
-
 @pytest.mark.parametrize(
     ("channel", "usual", "large", "unit"),
     [

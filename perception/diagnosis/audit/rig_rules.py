@@ -18,9 +18,6 @@ from perception.types.placement import sensors_text
 FEW = 0.02
 """The share of ticks up to which something missing is a note."""
 
-_HARMLESS: dict[RigIssueCode, float] = {"stretched_image": 1.0, "held_transform": OFTEN}
-"""The share of ticks up to which a reserve is a note, where it is not `FEW`."""
-
 _TIMING = frozenset({"too_far", "silent"})
 """Reasons of truth that is not there, other than that it cannot be placed."""
 
@@ -37,7 +34,8 @@ def rig_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
         often = "" if share > 1 - FEW else f" in {share:.0%} of the ticks"
         sensors = f" ({sensors_text(counts)}; the first)" if len(counts) > 1 else ""
         effect = "are placed in the image with reserve" if code in PLACED else "cannot be placed in the image"
-        severity: Severity = "warning" if share > _HARMLESS.get(code, FEW) else "note"
+        harmless = share <= FEW or (code in PLACED and not (code == "held_transform" and share > OFTEN))
+        severity: Severity = "note" if harmless else "warning"
         text = f"ranges on {topics} {effect}{often}{sensors}: {ticks.texts[f'range {first}', code]}"
         yield Finding(code, severity, topics, text, () if severity == "note" else RESTS_ON["range"])
 
