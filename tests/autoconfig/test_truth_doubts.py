@@ -44,7 +44,13 @@ def choice_of(log: SmallLog, folder: Path) -> ConfigChoice:
 
 @pytest.mark.parametrize(
     ("topic", "score", "taken"),
-    [("/yolo/boxes", 0.4, False), ("/yolo/boxes", 1.0, True), ("/boxes", 0.0, True), ("/labels", 0.4, True)],
+    [
+        ("/yolo/boxes", 0.4, False),
+        ("/yolo/boxes", 87.5, False),  # in percent
+        ("/yolo/boxes", 1.0, True),
+        ("/boxes", 0.0, True),
+        ("/labels", 0.4, True),
+    ],
 )
 def test_boxes_with_scores_are_those_of_a_detector(
     tmp_path: Path, topic: str, score: float, taken: bool
@@ -56,7 +62,7 @@ def test_boxes_with_scores_are_those_of_a_detector(
     if not taken:
         (item,) = [item for item in choice.unused if item.topic == topic]
         assert item.code == "no_truth"
-        assert "have scores (0.4)" in item.reason
+        assert f"have scores ({score:.2g})" in item.reason
         assert any(topic in text and "truth.boxes" in text for text in choice.warnings)
 
 
