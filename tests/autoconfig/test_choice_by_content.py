@@ -564,6 +564,16 @@ def test_every_topic_is_used_or_named_with_a_reason(
         assert all(item.reason for item in each.unused)
 
 
+def test_a_topic_without_a_name_is_none_of_the_sensors(tmp_path: Path) -> None:
+    log = SmallLog().image().status("")
+    choice = choice_of(log, tmp_path)
+    assert choice.config.sensors.status is None
+    assert codes(choice)[""] == "not_configured"
+    choice = choice_of(log.status("/vehicle/state"), tmp_path)
+    assert choice.config.sensors.status is not None
+    assert choice.config.sensors.status.topic == "/vehicle/state"
+
+
 def test_declared_topics_without_messages_are_named(tmp_path: Path) -> None:
     with open_log(SmallLog().scan().write(tmp_path / "log.mcap")) as opened:
         config = complete_config(opened).config
