@@ -156,6 +156,22 @@ def test_stamps_that_jump_ahead_without_the_arrival_are_found(tmp_path: Path) ->
     assert "jump ahead 1 time, by up to 60.1 s" in the(found, "stamps_jump").text
 
 
+@pytest.mark.parametrize(("step_ns", "severity"), [(1_000_000_000, "warning"), (200_000_000, "note")])
+def test_stamps_that_are_too_coarse_are_found(tmp_path: Path, step_ns: int, severity: str) -> None:
+    log = SmallLog().image().calibration().transforms().status(hz=10.0)
+
+    def coarse(i: int, stamp: int) -> bytes:
+        message = LaserScan(frame_id="laser", start_angle=-1, end_angle=1, ranges=[5.0 + 0.01 * i] * 8)
+        message.timestamp.FromNanoseconds(stamp // step_ns * step_ns)
+        return message.SerializeToString()
+
+    log.stream("/scan", log_schema("LaserScan"), "protobuf", coarse)
+    finding = the(audit_of(log, tmp_path), "stamps_still")
+    assert finding.severity == severity
+    assert finding.heads == (("distance",) if severity == "warning" else ())
+    assert ("18 of 20 messages on /scan" in finding.text) == (severity == "warning")
+
+
 def test_stamps_of_another_clock_are_found(tmp_path: Path) -> None:
     log = SmallLog().image().scan(delay_s=1e5)
     found = audit_of(log, tmp_path)
@@ -445,6 +461,13 @@ def test_log_times_in_another_unit_are_found(tmp_path: Path, unit: str, factor: 
     log = SmallLog().sound()
     log.rows = [(log_time // factor, *rest) for log_time, *rest in log.rows]
     assert f"perhaps in {unit}, where nanoseconds" in the(audit_of(log, tmp_path), "log_time_unit").text
+
+
+def test_a_clock_that_was_started_again_is_no_other_unit_of_log_times(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=1).image(seconds=1, start_s=-1999.0, delay_s=2000.0)
+    found = audit_of(log, tmp_path)
+    assert the(found, "stamps_back")
+    assert not [finding for finding in found.findings if finding.code == "log_time_unit"]
 
 
 def test_sensors_that_share_a_topic_are_found(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from perception.diagnosis.audit.topic_times import Delay, TopicTimes
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
 LEAST_STAMPS = 5  # from which the speed of a clock is told
+OFTEN_STILL = 0.5  # share of messages with the stamp of the one before: more than two senders of one moment
 AGE_MS = 3600e3  # a stamp further than this from where it should be is of another clock
 
 
@@ -40,7 +41,14 @@ def stamp_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Find
         text = f"stamps on {topic.name} jump ahead {plural(jumps.size, 'time')}, by up to {jumps.max():.1f} s"
         yield Finding("stamps_jump", "warning", topic.name, text, heads)
     still = int((steps == 0).sum())
-    if still:
+    if still > OFTEN_STILL * (steps.size + 1) and steps.any():
+        text = (
+            f"{still:,} of {steps.size + 1:,} messages on {topic.name} have the stamp of the one before: it "
+            f"changes every {np.median(np.abs(steps[steps != 0])):g} s, too seldom to tell when they were "
+            "measured"
+        )
+        yield Finding("stamps_still", "warning", topic.name, text, heads)
+    elif still:
         text = f"{plural(still, 'message')} on {topic.name} have the stamp of the one before"
         yield Finding("stamps_still", "note", topic.name, text)
     far = _far_stamps(topic, reference)
@@ -165,8 +173,11 @@ def unit_rules(reference: TopicContents) -> Iterator[Finding]:
     if len(times.stamps) < LEAST_STAMPS:
         return
     arrived, stamped = (float(max(held) - min(held)) for held in (times.arrivals, times.stamps))
+    steps = [float(np.median(np.abs(held))) for held in (times.steps_s(), times.stamp_steps_s())]
     for unit, factor in (("us", 1e3), ("ms", 1e6), ("s", 1e9)):
-        if arrived > 0 and abs(stamped / arrived / factor - 1) < 0.1:
+        # Stamps that jump once, as those of a machine that was started again, span as much by chance.
+        jumped = steps[0] > 0 and not 0.5 < steps[1] / steps[0] / factor < 2
+        if arrived > 0 and abs(stamped / arrived / factor - 1) < 0.1 and not jumped:
             text = (
                 f"stamps on {reference.name} run {factor:,.0f} times as fast as log times, perhaps in "
                 f"{unit}, where nanoseconds are expected: --start, --end, rates and gaps go by them"
