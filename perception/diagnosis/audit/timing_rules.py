@@ -18,7 +18,6 @@ from perception.diagnosis.audit.topic_times import Delay, TopicTimes
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
 LEAST_STAMPS = 5  # from which the speed of a clock is told
-OFTEN_STILL = 0.5  # share of messages with the stamp of the one before: more than two senders of one moment
 AGE_MS = 3600e3  # a stamp further than this from where it should be is of another clock
 
 
@@ -41,14 +40,7 @@ def stamp_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Find
         text = f"stamps on {topic.name} jump ahead {plural(jumps.size, 'time')}, by up to {jumps.max():.1f} s"
         yield Finding("stamps_jump", "warning", topic.name, text, heads)
     still = int((steps == 0).sum())
-    if still > OFTEN_STILL * (steps.size + 1) and steps.any():
-        text = (
-            f"{still:,} of {steps.size + 1:,} messages on {topic.name} have the stamp of the one before: it "
-            f"changes every {np.median(np.abs(steps[steps != 0])):g} s, too seldom to tell when they were "
-            "measured"
-        )
-        yield Finding("stamps_still", "warning", topic.name, text, heads)
-    elif still:
+    if still:
         text = f"{plural(still, 'message')} on {topic.name} have the stamp of the one before"
         yield Finding("stamps_still", "note", topic.name, text)
     far = _far_stamps(topic, reference)
