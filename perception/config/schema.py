@@ -65,6 +65,9 @@ class TruthConfig(Section):
     classes: dict[str, str] = Field(default_factory=dict)
     """The log's class word -> the model's class; of other words those are kept that are a class here. Empty:
     words are taken as they are."""
+    incomplete_classes: tuple[str, ...] = ()
+    """The classes (of the plugin) of which not every object is labelled: what is found of them beside the
+    labels is no false alarm. For evaluations; a training has `data.complete_classes`."""
     control_ahead_ms: Duration = 500.0
     """How far ahead of a tick the command is that the control head learns and is scored on."""
     control_stamped_ahead_ms: Duration | None = None
