@@ -15,7 +15,7 @@ from perception.logs import Log, Query, decode
 from perception.logs.sparing import is_sparing, look
 from perception.types import Message, Undecodable
 
-_FIRST = 16  # messages that are looked at in any log
+_FIRST = 8  # messages that are looked at in any log
 _MOST = 1024  # messages that are looked at where these share stamps
 _SHARED = 4  # messages to a stamp
 _PASSED_NS = 2_500_000_000  # what the messages looked at span, at most
@@ -29,9 +29,9 @@ def shared_stamps(log: Log, role: Role, topic: str) -> str | None:
     Looked at are the first messages and, with an index, some in the middle of the log: a clock may be set
     late.
     """
-    found = _Shared()
-    found.add(first_messages(log, topic, _FIRST), role)
-    if not found.often:
+    first = _Shared()
+    first.add(first_messages(log, topic, _FIRST), role)
+    if not first.often:
         return None
     survey = log.survey.topics[topic]
     starts = {survey.first_ns}
