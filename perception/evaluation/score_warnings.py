@@ -46,6 +46,25 @@ def foreign_words(predicted: Sequence[str], true: Collection[str]) -> str:
     )
 
 
+def incomplete_words(incomplete: Sequence[str], predicted: Sequence[str]) -> str:
+    """Return a warning about classes of which not every object is labelled; else an empty text.
+
+    Args:
+        incomplete: These classes (`truth.incomplete_classes`).
+        predicted: The classes of the plugin; empty: unknown.
+    """
+    unknown = [label for label in incomplete if predicted and label not in predicted]
+    if unknown:
+        words = ", ".join(unknown)
+        return f"truth.incomplete_classes: the plugin has no class {words}; it has {', '.join(predicted)}"
+    if not incomplete:
+        return ""
+    return (
+        f"not every {', '.join(incomplete)} is labelled (truth.incomplete_classes): finds beside the labels "
+        "are neither right nor wrong, so that precision and average precision look better than they are"
+    )
+
+
 class MissingTruth:
     """Counts the frames whose configured truth is not known, by head and reason, and the boxes of others."""
 

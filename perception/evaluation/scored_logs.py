@@ -20,7 +20,12 @@ from perception.evaluation.report.drawing_schema import MomentReport, moment_rep
 from perception.evaluation.report.schema import EvaluationReport, LogReport
 from perception.evaluation.report.value_schema import SliceReport, by_head, rules_report
 from perception.evaluation.resampling import Resampler, Resampling, Scored
-from perception.evaluation.score_warnings import MissingTruth, foreign_words, with_missing_truth
+from perception.evaluation.score_warnings import (
+    MissingTruth,
+    foreign_words,
+    incomplete_words,
+    with_missing_truth,
+)
 from perception.evaluation.scored_source import ScoredSource
 from perception.evaluation.slices.frame_conditions import FrameConditions
 from perception.evaluation.slices.slice_comparison import slices
@@ -105,8 +110,10 @@ class ScoredLogs:
         self._run = self._run or dict(scorer.run.to_metadata() if run is None else run)
         self._run.pop("config", None)
         self._missing.merge(scorer.missing)
-        if text := foreign_words(scorer.run.classes, scorer.true_labels):
+        if text := foreign_words(scorer.run.classes, scorer.true_labels - {*source.incomplete}):
             self.warn("class_words", text, source.name)
+        if text := incomplete_words(source.incomplete, scorer.run.classes):
+            self.warn("incomplete_classes", text, source.name)
 
     def warn(self, code: str, text: str, log: str, count: int = 1) -> None:
         """Add a warning about a log to the report."""

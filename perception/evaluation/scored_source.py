@@ -28,18 +28,26 @@ class ScoredSource:
         start_ns: The log time from which seconds count.
         camera: The topic of the pictures; empty: there are none.
         conditions: Returns the conditions of frames by their stamps [F], and whether to read brightness.
+        incomplete: The classes of which not every object is labelled.
     """
 
     name: str
     start_ns: int
     camera: str
     conditions: Callable[[NDArray[np.int64], bool], FrameConditions]
+    incomplete: tuple[str, ...] = ()
 
 
 def source_of(log: Log, config: Config) -> ScoredSource:
     """Return the source that a log is."""
     conditions = partial(frame_conditions, log, config)
-    return ScoredSource(named_log(log.path), sensor_start_ns(log, config), _camera_topic(config), conditions)
+    return ScoredSource(
+        named_log(log.path),
+        sensor_start_ns(log, config),
+        _camera_topic(config),
+        conditions,
+        config.truth.incomplete_classes,
+    )
 
 
 def source_of_tables(spans: Sequence[StoredRecording], config: Config) -> ScoredSource:
@@ -59,7 +67,13 @@ def source_of_tables(spans: Sequence[StoredRecording], config: Config) -> Scored
                 fields[name] = np.where(np.isnan(known), values, known)
         return FrameConditions(row["light"], nothing, fields, speed_channel(fields))
 
-    return ScoredSource(row["log"], row["sensor_start_ns"], _camera_topic(config), conditions)
+    return ScoredSource(
+        row["log"],
+        row["sensor_start_ns"],
+        _camera_topic(config),
+        conditions,
+        config.truth.incomplete_classes,
+    )
 
 
 def _camera_topic(config: Config) -> str:

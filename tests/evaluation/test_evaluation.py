@@ -276,8 +276,8 @@ def test_finds_beside_partial_labels_are_no_false_alarms(street: Path, truth: Tr
     seen = copy(truth)
     unlabelled = TruthBox("person", (2.0, 2.0, 22.0, 62.0), 9.0, 1.0, "")
     seen.boxes = {stamp: (unlabelled, *boxes) for stamp, boxes in truth.boxes.items()}
-    found, alarms = {}, {}
-    for incomplete in ("", "person", "vehicle"):
+    found, alarms, said = {}, {}, {}
+    for incomplete in ("", "person", "vehicle", "persn"):
         evaluation = Evaluation(EvaluateOptions(rules=RULES))
         with open_log(street) as log:
             config = complete_config(log).config
@@ -287,12 +287,16 @@ def test_finds_beside_partial_labels_are_no_false_alarms(street: Path, truth: Tr
             evaluation.replay(log, config.model_copy(update={"truth": known}), lambda: Oracle(seen))
         report = evaluation.report()
         found[incomplete] = {name: number(report, "class", f"AP50/{name}") for name in ("person", "vehicle")}
+        said[incomplete] = " ".join(row["text"] for row in report.warnings if row["log"])
         confusion = report.heads["class"]["confusion"].details
         alarms[incomplete] = confusion["matrix"][-1][confusion["labels"].index("person")]
     assert found["person"] == {"person": 1.0, "vehicle": 1.0}
     assert found[""] == found["vehicle"]
     assert (found[""]["person"] or 0.0) < 0.9
-    assert alarms == {"": 60, "person": 0, "vehicle": 60}
+    assert alarms == {"": 60, "person": 0, "vehicle": 60, "persn": 60}
+    assert "not every vehicle is labelled" in said["vehicle"]
+    assert said[""] == ""
+    assert "the plugin has no class persn; it has vehicle, person, cone" in said["persn"]
 
 
 def test_outputs_of_another_log_are_pointed_out(street: Path, truth: Truth, tmp_path: Path) -> None:
