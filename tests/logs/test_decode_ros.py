@@ -475,6 +475,15 @@ def test_vision_msgs_detections() -> None:
         "Detection2DArray", t["Detection2DArray"](unset, [t["Detection2D"](head, results, flat, "7")])
     )
     assert (found.stamp_ns, found.stamped) == (STAMP, True)  # of its boxes
+    of_rear = t["Header"](head.stamp, "rear")
+    mixed = [t["Detection2D"](own, results, flat, "7") for own in (of_rear, headless, of_rear)]
+    found = sent("Detection2DArray", t["Detection2DArray"](head, mixed))
+    assert isinstance(found, TruthBoxes)
+    assert (found.frame_id, len(found.items), found.ignored) == ("map", 1, 2)
+    assert "a box of the frame 'rear' in a message with boxes of 'map'" in found.ignored_reason
+    found = sent("Detection2DArray", t["Detection2DArray"](head, [mixed[0]]))
+    assert isinstance(found, TruthBoxes)
+    assert (found.frame_id, len(found.items)) == ("rear", 1)
     assert np.isnan(box.distance_m)
     solid = t["BoundingBox3D"](
         t["Pose"](t["Point"](1.0, 2.0, 3.0), t["Quaternion"](0.0, 0.0, 0.0, 1.0)), t["Vector3"](4.0, 2.0, 1.5)
