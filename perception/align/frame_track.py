@@ -51,7 +51,7 @@ class FrameTrack:
             if static:
                 changed = history.settle(item.parent_from_child)
             else:
-                changed = history.add(item.stamp_ns, item.parent_from_child)
+                changed = history.add(item.stamp_ns, item.parent_from_child, message.log_time_ns)
             if changed and not (history.moves and item.child in self._moving):
                 self._stale = True
                 (self._moving.add if history.moves else self._moving.discard)(item.child)

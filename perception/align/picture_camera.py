@@ -16,7 +16,10 @@ from perception.config import CameraConfig
 from perception.geometry import Matrix, lens_problem
 from perception.types import CameraFrame, CameraInfo, RigIssue
 
-_RECTIFIED = re.compile(r"(?:^|[^a-z0-9])(?:rect|rectif(?:y|ied)|undist(?:ort|orted)?)(?:[^a-z0-9]|$)")
+_RECTIFIED = re.compile(
+    r"(?:^|(?<=[^a-z0-9]))(?<![^a-z0-9]not.)(?<![^a-z0-9]non.)(?<![^a-z0-9]no.)"
+    r"(?:rect|rectif(?:y|ied)|undist(?:ort|orted)?)\d*(?:[^a-z0-9]|$)"
+)
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 

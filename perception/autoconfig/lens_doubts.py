@@ -22,7 +22,7 @@ LOOKS_UP = 0.7
 
 
 def lens_doubts(log: Log, config: Config) -> Iterator[str]:
-    """Yield what to tell the user of the camera info of each camera that is configured.
+    """Yield what to tell the user of the camera info of each camera that is configured, and of depth images.
 
     Converters of KITTI write K of the raw pictures, which are larger, beside rectified ones on `image_raw`;
     others scale the pictures and the size, and leave K as it was.
@@ -38,6 +38,9 @@ def lens_doubts(log: Log, config: Config) -> Iterator[str]:
         frame = info.frame_id or first_frame(log, camera.topic, "camera")
         if doubt := _not_optical(frames, frame):
             yield f"transforms: {camera.topic} ({name}): {doubt}"
+    for name, depth in config.sensors.ranges.items():
+        if depth.calibration and (doubt := _not_optical(frames, first_frame(log, depth.topic, "range"))):
+            yield f"transforms: {depth.topic} ({name}): {doubt}"
 
 
 def _doubt(camera: CameraConfig, info: CameraInfo) -> str:

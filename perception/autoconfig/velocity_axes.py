@@ -63,15 +63,18 @@ def against_pose(speed: str, readings: Sequence[StatusReading]) -> tuple[str, st
     steps = np.array([step for pair in _steps(readings) if (step := _step(speed, *pair)) is not None])
     if len(steps) < _FEWEST:
         return "", ""
-    said, world, own = steps[:, 0:2], steps[:, 2:4], steps[:, 4]
     moved = float(np.median(steps[:, 5]))
-    if np.median(np.linalg.norm(np.diff(world, axis=0), axis=1)) > _SHAKES * moved:
+    if np.median(np.linalg.norm(np.diff(steps[:, 2:4], axis=0), axis=1)) > _SHAKES * moved:
         return "", ""
+    if not steps[:, 0:2].any() and not any(r.values.get(f"{speed[:-1]}z") for r in readings):
+        return f"{speed} is 0 while the pose moves at {moved:.2g} m/s: {NOT_FILLED}", ""
+    steps = steps[np.isfinite(steps[:, 4])]
+    if len(steps) < _FEWEST:
+        return "", ""
+    said, world, own = steps[:, 0:2], steps[:, 2:4], steps[:, 4]
     from_world = float(np.median(np.hypot(*(said - world).T))) / moved
     from_own = float(np.median(np.abs(said[:, 0] - own))) / moved
     value = float(np.median(np.abs(said[:, 0])))
-    if not said.any() and not any(r.values.get(f"{speed[:-1]}z") for r in readings):
-        return f"{speed} is 0 while the pose moves at {moved:.2g} m/s: {NOT_FILLED}", ""
     if from_world < _SAME and from_own > _OTHER:
         return f"{speed} is along an axis of the world: the pose beside it says so", ""
     if from_own > _OTHER or value < SIDEWAYS * moved:
@@ -89,7 +92,10 @@ def _steps(readings: Sequence[StatusReading]) -> list[tuple[StatusReading, Statu
 
 
 def _step(speed: str, before: StatusReading, after: StatusReading) -> Float64 | None:
-    """Return said x and y, x and y of the world, x of the vehicle, and speed by the pose; None: unknown."""
+    """Return said x and y, x and y of the world, x of the vehicle, and speed by the pose; None: unknown.
+
+    Of an orientation that is not filled, or along the axes of the world, x of the vehicle is not known (NaN).
+    """
     velocity = [f"{speed[:-1]}{axis}" for axis in "xy"]
     said = np.mean([_numbers(velocity, reading) for reading in (before, after)], axis=0)
     places = [_numbers([f"pose.pose.position.{axis}" for axis in "xyz"], r) for r in (before, after)]
@@ -97,12 +103,11 @@ def _step(speed: str, before: StatusReading, after: StatusReading) -> Float64 | 
     turn = turn + _numbers([f"pose.pose.orientation.{axis}" for axis in "xyzw"], after)
     world = (places[1] - places[0]) / ((after.stamp_ns - before.stamp_ns) / 1e9)
     moved = float(np.linalg.norm(world))
-    if not (_MOVES_M_S < moved < _MOST_M_S and np.isfinite(said).all() and np.linalg.norm(turn) > 1):
+    if not (_MOVES_M_S < moved < _MOST_M_S and np.isfinite(said).all()):
         return None
-    if not turn[:3].any():  # it is not filled, or the axes of the world are those of the vehicle
-        return None
-    own = rotation_from_quaternion(*turn.tolist()).T @ world
-    return np.array([*said, *world[:2], own[0], moved])
+    is_turned = np.linalg.norm(turn) > 1 and turn[:3].any()
+    own = (rotation_from_quaternion(*turn.tolist()).T @ world)[0] if is_turned else np.nan
+    return np.array([*said, *world[:2], own, moved])
 
 
 def _numbers(paths: Sequence[str], reading: StatusReading) -> Float64:

@@ -123,13 +123,23 @@ class PoseHistory:
         """Whether different poses are known."""
         self._stamps: list[int] = []
         self._poses: list[Pose] = []
+        self._delay_ns: int | None = None  # arrival less stamp of the last pose
+        self._is_left_out = False  # whether the last pose was
 
-    def add(self, stamp_ns: int, parent_from_child: Pose) -> bool:
+    def add(self, stamp_ns: int, parent_from_child: Pose, arrival_ns: int | None = None) -> bool:
         """Add a pose, in any order of stamps; of two with one stamp the later one counts.
+
+        Args:
+            stamp_ns: When it was measured.
+            parent_from_child: 4x4.
+            arrival_ns: When it came: a single pose whose stamp is of another clock is left out, as it would
+                push out all others. With a second one the history begins anew. None: not known.
 
         Returns:
             Whether anything but the time of a frame that rests has changed.
         """
+        if arrival_ns is not None and self._is_strange(stamp_ns, arrival_ns - stamp_ns):
+            return False
         at = bisect_left(self._stamps, stamp_ns)
         for neighbour in self._poses[max(at - 1, 0) : at + 1]:
             if (neighbour == parent_from_child).all():
@@ -148,6 +158,7 @@ class PoseHistory:
     def settle(self, parent_from_child: Pose) -> bool:
         """Forget the times: one pose holds from now on, until another is added. Return whether it is new."""
         changed = len(self._poses) != 1 or not np.array_equal(self._poses[0], parent_from_child)
+        self._delay_ns = None
         if changed:
             self._stamps, self._poses, self.moves = [0], [parent_from_child], False
         return changed
@@ -176,6 +187,21 @@ class PoseHistory:
             unsure = away_ns > ahead_ns and not rests
             return PoseAt(self._poses[held], self._poses[held], 0.0, away_ns if unsure else 0)
         return PoseAt(self._poses[left], self._poses[right], (stamp_ns - self._stamps[left]) / gap_ns, 0)
+
+    def _is_strange(self, stamp_ns: int, delay_ns: int) -> bool:
+        """Return whether a pose alone has a stamp of another clock than those before.
+
+        At the second one in a row these are forgotten.
+        """
+        near = not self._stamps or abs(stamp_ns - self._stamps[-1]) <= MAX_GAP_NS
+        if near or self._delay_ns is None or abs(delay_ns - self._delay_ns) <= MAX_GAP_NS:
+            self._delay_ns, self._is_left_out = delay_ns, False
+        elif self._is_left_out:
+            self._stamps, self._poses, self.moves = [], [], False
+            self._delay_ns, self._is_left_out = delay_ns, False
+        else:
+            self._is_left_out = True
+        return self._is_left_out
 
     def _thin(self, at: int) -> None:
         """Drop what no moment needs: the middle of three equal poses in a row, and old poses."""

@@ -77,3 +77,21 @@ def test_a_frame_of_a_camera_that_is_not_optical_is_a_warning(
     with open_log(log.write(tmp_path / "small.mcap")) as opened:
         warnings = complete_config(opened).warnings
     assert any("looks straight up" in text for text in warnings) == is_said
+
+
+@pytest.mark.parametrize(("turn", "is_said"), [(LEVEL, True), (FORWARD, False)])
+def test_a_frame_of_a_depth_image_that_is_not_optical_is_a_warning(
+    tmp_path: Path, turn: dict[str, float], is_said: bool
+) -> None:
+    def rig(i: int) -> dict[str, object]:
+        turns = {"camera": FORWARD, "camera_link": turn}
+        edges = [{"parent_frame_id": "base_link", "child_frame_id": f, "rotation": turns[f]} for f in turns]
+        return {"transforms": [{**edge, "translation": {"x": 1.0}} for edge in edges]}
+
+    log = SmallLog().image().calibration().raw_image("/depth/image_raw", "16UC1", frame="camera_link")
+    log.calibration("/depth/camera_info", frame="camera_link")
+    log.json("/tf_static", rig, "foxglove.FrameTransforms", hz=1.0)
+    with open_log(log.write(tmp_path / "small.mcap")) as opened:
+        warnings = complete_config(opened).warnings
+    said = [text.split()[1] for text in warnings if "looks straight up" in text]
+    assert said == ["/depth/image_raw"] * is_said

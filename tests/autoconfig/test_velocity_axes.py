@@ -116,6 +116,19 @@ def test_an_orientation_that_is_not_filled_says_nothing_of_a_velocity(tmp_path: 
     assert not [text for text in choice.warnings if "linear.x" in text]
 
 
+def test_a_velocity_is_not_filled_whatever_the_orientation_is(tmp_path: Path) -> None:
+    """As navsat_transform writes the positions of a receiver."""
+
+    def make(i: int) -> dict[str, Any]:
+        message: dict[str, Any] = odometry("none")(i)
+        message["pose"]["pose"]["orientation"] = {"x": 0.0, "y": 0.0, "z": 0.0, "w": 1.0}
+        return message
+
+    log = SmallLog().image().json("/gps/odometry", make, "nav_msgs/msg/Odometry", hz=HZ, seconds=25)
+    log.json("/odometry/filtered", odometry("own"), "nav_msgs/msg/Odometry", hz=HZ, seconds=25)
+    assert fields_by_topic(choice_of(log, tmp_path)) == {"/odometry/filtered": {"speed", "yaw_rate"}}
+
+
 def test_an_odometry_with_a_sound_velocity_goes_before_one_without(tmp_path: Path) -> None:
     log = SmallLog().image()
     for topic, twist in (("/a/global", "world"), ("/b/lio", "none"), ("/c/km_h", "km/h"), ("/d/odom", "own")):

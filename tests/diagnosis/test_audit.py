@@ -178,6 +178,15 @@ def test_stamps_of_another_clock_are_found(tmp_path: Path) -> None:
     assert unreliable(found) >= {"distance"}
 
 
+def test_one_bad_stamp_of_the_reference_says_nothing_of_other_sensors(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=1).image(seconds=0.1, start_s=1e6, delay_s=1.0 - 1e6)
+    log.image(seconds=0.9, start_s=1.1).scan().status(hz=20.0)
+    found = audit_of(log, tmp_path)
+    foreign = [finding for finding in found.findings if finding.code == "stamps_foreign"]
+    assert [finding.topic for finding in foreign] == ["/camera/image"]
+    assert foreign[0].text.startswith("1 stamp on")
+
+
 @pytest.mark.parametrize(
     ("delay_s", "severity"), [(0.04, ""), (0.055, "note"), (0.3, "warning"), (-0.3, "warning")]
 )

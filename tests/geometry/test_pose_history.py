@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
@@ -50,6 +51,47 @@ def test_rotations_by_right_angles_have_their_quaternions() -> None:
     for rotation in RIGHT_ANGLES:
         found = rotation_from_quaternion(*quaternion_from_rotation(rotation))
         np.testing.assert_allclose(found, rotation, atol=1e-12)
+
+
+@given(
+    place=st.integers(1, 8),
+    away_ns=st.one_of(st.integers(-(10**18), -2 * MAX_GAP_NS), st.integers(2 * MAX_GAP_NS, 10**18)),
+    at_ms=st.integers(0, 900),
+)
+def test_one_pose_of_another_clock_changes_nothing(place: int, away_ns: int, at_ms: int) -> None:
+    alone, beside = PoseHistory("base"), PoseHistory("base")
+    for i in range(10):
+        for history in (alone, beside):
+            history.add(i * 100 * MS, pose(0.1 * i), i * 100 * MS + 5 * MS)
+        if i == place:
+            assert not beside.add(i * 100 * MS + away_ns, pose(-9.0), i * 100 * MS + 6 * MS)
+    assert alone.at(at_ms * MS).held_ns == beside.at(at_ms * MS).held_ns == 0
+    np.testing.assert_array_equal(
+        alone.at(at_ms * MS).parent_from_child, beside.at(at_ms * MS).parent_from_child
+    )
+
+
+def test_the_second_pose_of_another_clock_begins_anew() -> None:
+    history = PoseHistory("base")
+    for i in range(10):
+        history.add(i * 100 * MS, pose(0.1 * i), i * 100 * MS)
+    later, arrival = 10**18, 1000 * MS
+    assert not history.add(later, pose(5.0), arrival)
+    assert history.add(later + 100 * MS, pose(6.0), arrival + 100 * MS)
+    assert not history.moves
+    assert history.add(later + 200 * MS, pose(7.0), arrival + 200 * MS)
+    assert history.at(later + 150 * MS).parent_from_child[0, 3] == pytest.approx(6.5)
+    assert history.add(
+        later + 20_000 * MS, pose(8.0), arrival + 20_000 * MS
+    )  # a long pause is no other clock
+    assert history.latest()[0, 3] == 8.0
+
+
+def test_a_slow_simulation_is_no_other_clock() -> None:
+    history = PoseHistory("base")
+    for i in range(10):  # a second of the simulation takes 20
+        assert history.add(i * 1000 * MS, pose(0.1 * i), i * 20_000 * MS)
+    assert history.at(5500 * MS).parent_from_child[0, 3] == pytest.approx(0.55)
 
 
 @given(order=st.permutations(range(8)), at_ms=st.integers(-300, 1300))

@@ -77,6 +77,40 @@ def test_a_channel_that_is_not_filled_costs_no_points(
 
 
 @pytest.mark.parametrize(
+    ("radiation_type", "max_range", "is_doubted"),
+    [(0, 400.0, True), (0, 4.0, False), (1, 100.0, False), (0, float("inf"), False)],
+)
+def test_an_ultrasonic_sensor_in_cm_is_doubted(
+    radiation_type: int, max_range: float, is_doubted: bool
+) -> None:
+    header = np.array([1, 0, 1], "<i4").tobytes() + b"\0"  # a stamp, and an empty frame
+    numbers = np.array([0.3, 2.0, max_range, 150.0], "<f4").tobytes()
+    data = b"\0\1\0\0" + header + bytes([radiation_type, 0, 0]) + numbers
+    scan = decode(record(data, Schema("sensor_msgs/msg/Range", "ros2msg", b""), "cdr"))
+    assert isinstance(scan, RangeScan)
+    assert ("may be in cm or mm" in scan.doubt) == is_doubted
+
+
+@pytest.mark.parametrize(("datatype", "is_doubted"), [(3, True), (5, True), (7, False)])
+def test_a_cloud_of_whole_numbers_is_doubted(datatype: int, is_doubted: bool) -> None:
+    kinds = STORE.types
+    stamp = kinds["builtin_interfaces/msg/Time"](1, 0)
+    dtype = {3: "<i2", 5: "<i4", 7: "<f4"}[datatype]
+    size = np.dtype(dtype).itemsize
+    fields = [
+        kinds["sensor_msgs/msg/PointField"](name, i * size, datatype, 1) for i, name in enumerate("xyz")
+    ]
+    cloud = kinds["sensor_msgs/msg/PointCloud2"](
+        kinds["std_msgs/msg/Header"](stamp, "lidar"), 1, 1, fields, False, 3 * size, 3 * size,
+        np.array([4000, 20, 30], dtype).view(np.uint8), True,
+    )  # fmt: skip
+    scan = decode(encode(cloud))
+    assert isinstance(scan, RangeScan)
+    assert scan.points_m.tolist() == [[4000, 20, 30]]
+    assert ("may be in mm or cm" in scan.doubt) == is_doubted
+
+
+@pytest.mark.parametrize(
     ("first", "step", "last", "count", "word"),
     [
         (-1.0, 0.1, 1.0, 21, ""),

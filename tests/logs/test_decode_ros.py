@@ -475,6 +475,15 @@ def test_vision_msgs_detections() -> None:
         "Detection2DArray", t["Detection2DArray"](unset, [t["Detection2D"](head, results, flat, "7")])
     )
     assert (found.stamp_ns, found.stamped) == (STAMP, True)  # of its boxes
+    of_rear = t["Header"](head.stamp, "rear")
+    mixed = [t["Detection2D"](own, results, flat, "7") for own in (of_rear, headless, of_rear)]
+    found = sent("Detection2DArray", t["Detection2DArray"](head, mixed))
+    assert isinstance(found, TruthBoxes)
+    assert (found.frame_id, len(found.items), found.ignored) == ("map", 1, 2)
+    assert "a box of the frame 'rear' in a message with boxes of 'map'" in found.ignored_reason
+    found = sent("Detection2DArray", t["Detection2DArray"](head, [mixed[0]]))
+    assert isinstance(found, TruthBoxes)
+    assert (found.frame_id, len(found.items)) == ("rear", 1)
     assert np.isnan(box.distance_m)
     solid = t["BoundingBox3D"](
         t["Pose"](t["Point"](1.0, 2.0, 3.0), t["Quaternion"](0.0, 0.0, 0.0, 1.0)), t["Vector3"](4.0, 2.0, 1.5)
@@ -590,6 +599,44 @@ def test_radar_tracks_are_returns_with_radial_speed() -> None:
     assert found.points_m.tolist() == [[3, 4, 0]]
     assert found.radial_speed_m_s is not None
     assert found.radial_speed_m_s.tolist() == [6.0]  # ten along x, seen under acos(3/5)
+
+
+HEADER = b"\0\1\0\0" + struct.pack("<iII", 1, 0, 6) + b"radar\0"  # 18 bytes after the encapsulation
+UNDEFINED = {  # messages of packages that ROS 2 does not come with, in CDR, and what they say
+    "livox_ros_driver2/msg/CustomMsg": HEADER
+    + bytes(6) + struct.pack("<QIB3xI", 7, 1, 0, 1) + struct.pack("<IfffBBB", 9, 3.0, 4.0, 0.5, 10, 0, 1),
+    "radar_msgs/msg/RadarScan": HEADER + bytes(2) + struct.pack("<Ifffff", 1, 5.0, 0.0, 0.0, -2.0, 1.0),
+    "radar_msgs/msg/RadarTracks": HEADER
+    + bytes(2) + struct.pack("<I16s", 1, b"u") + struct.pack("<12d", 3, 4, 0, 10, *[0] * 8)
+    + struct.pack("<H2x24f", 1, *[0.0] * 24),
+    "vision_msgs/msg/Detection3DArray": HEADER
+    + bytes(2) + struct.pack("<I", 1) + struct.pack("<iII", 1, 0, 5) + b"base\0" + bytes(3)
+    + struct.pack("<I", 0) + struct.pack("<10d", 5, 1, 0, 0, 0, 0, 1, 4, 2, 1.5)
+    + struct.pack("<I", 2) + b"7\0",
+    "autoware_vehicle_msgs/msg/VelocityReport": HEADER + bytes(2) + struct.pack("<3f", 7.5, 0.0, 0.1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNDEFINED)
+def test_messages_of_some_packages_are_read_without_a_definition(name: str) -> None:
+    schema = Schema(name, "ros2msg", b"")
+    found = decode(record(UNDEFINED[name], schema, "cdr"))
+    assert not isinstance(found, Undecodable), found.reason
+    assert found.stamp_ns == 1_000_000_000
+    if isinstance(found, RangeScan):
+        expected = {"CustomMsg": [3, 4, 0.5], "RadarScan": [5, 0, 0], "RadarTracks": [3, 4, 0]}
+        assert found.points_m.tolist() == [expected[name.rsplit("/", 1)[1]]]
+    elif isinstance(found, Cuboids):
+        [cuboid] = found.items
+        assert (cuboid.frame_id, cuboid.track_id, cuboid.size_m) == ("base", "7", (4.0, 2.0, 1.5))
+        assert cuboid.frame_from_box[:3, 3].tolist() == [5, 1, 0]
+    else:
+        assert isinstance(found, StatusReading)
+        assert found.values["longitudinal_velocity"] == 7.5
+    cut = decode(record(UNDEFINED[name][:-1], schema, "cdr"))
+    longer = decode(record(UNDEFINED[name] + bytes(16), schema, "cdr"))
+    assert isinstance(cut, Undecodable)  # as of another version of the package
+    assert isinstance(longer, Undecodable)
 
 
 HOSTILE = {

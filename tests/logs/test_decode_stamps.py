@@ -91,6 +91,25 @@ def test_seconds_with_a_part_in_any_unit(part: str, value: int) -> None:
     assert (found.stamp_ns, found.stamped) == (1_700_000_000_250_000_000, True)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timestamp": {"sec": 1_700_000_000.0, "nsec": 250_000_000.0}},
+        {"timestamp": {"sec": 1_700_000_000.25, "nsec": 0}},
+        {"Timestamp": 1_700_000_000_250},
+        {"TimeStamp": "2023-11-14T22:13:20.25Z", "T": 21.5},
+    ],
+)
+def test_times_as_other_languages_write_them(fields: dict[str, object]) -> None:
+    found = status(fields)
+    assert (found.stamp_ns, found.stamped) == (1_700_000_000_250_000_000, True)
+
+
+def test_a_temperature_is_no_time() -> None:
+    found = status({"T": 21.5, "speed": 1.0})
+    assert (found.stamped, found.stamp_problem) == (False, "")
+
+
 @given(moment_ns=st.integers(10**18, 4 * 10**18), minutes=st.integers(-14 * 60, 14 * 60))
 def test_iso_text_keeps_every_nanosecond_in_every_zone(moment_ns: int, minutes: int) -> None:
     seconds, nanos = divmod(moment_ns, 10**9)

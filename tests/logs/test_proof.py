@@ -56,6 +56,19 @@ def _shifted(body: bytes, chunk_at: int, channel_id: bytes, gone: int, size: int
     return head + kept + rest
 
 
+@pytest.mark.parametrize("has_crc", [True, False])
+def test_without_chunks_only_the_crc_of_the_whole_proves_content(has_crc: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file, use_chunking=False, enable_data_crcs=has_crc)
+        writer.start("", "")
+        channel = writer.register_channel("/a", "json", 0)
+        writer.add_message(channel, 1, b"{}", 1)
+        writer.finish()
+    with open_log(path) as log:
+        assert log.accounting.content == ("the CRC of the whole" if has_crc else "")
+
+
 def record(opcode: int, body: bytes) -> bytes:
     return struct.pack("<BQ", opcode, len(body)) + body
 

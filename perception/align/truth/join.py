@@ -102,7 +102,7 @@ class TruthJoiner:
         too_late_ns = sample.tick.stamp_ns + store.tolerance_ns
         shift_ns = {id(store.control): store.config.control_shift_ns}
         return all(
-            topic is None or (track.stamps and track.stamps[-1] >= too_late_ns + shift_ns.get(id(track), 0))
+            topic is None or track.has_passed(too_late_ns + shift_ns.get(id(track), 0))
             for topic, track in store.tracks()
         )
 

@@ -13,6 +13,9 @@ M = TypeVar("M", Cuboids | TruthBoxes, StatusReading)
 MAX_ENTITIES = 65_536
 """Of one scene; the oldest leave."""
 
+FAR_NS = 10_000_000_000
+"""A message that is stamped further ahead does not say that those before it have come."""
+
 MAX_FRAMES = 256
 """Names of frames of pictures that one topic is known to have boxes of."""
 
@@ -28,6 +31,11 @@ class TruthTrack(Generic[M]):
         at = bisect_right(self.stamps, message.stamp_ns)
         self.stamps.insert(at, message.stamp_ns)
         self.messages.insert(at, message)
+
+    def has_passed(self, stamp_ns: float) -> bool:
+        """Return whether a message is stamped at or after a moment; one far after it is of another clock."""
+        at = bisect_left(self.stamps, stamp_ns)
+        return at < len(self.stamps) and self.stamps[at] <= stamp_ns + FAR_NS
 
     def away_ns(self, stamp_ns: int) -> int | None:
         """Return the difference to the nearest stamp; None where there is no message."""

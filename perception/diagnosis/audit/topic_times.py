@@ -12,6 +12,7 @@ from perception.autoconfig.first_messages import FASTEST_HZ
 from perception.logs import Damage, Log
 
 MS = 1e-6  # milliseconds in a nanosecond
+LONE_MS = 1e4  # no path delays a single message by more
 
 
 @dataclass(slots=True)
@@ -92,11 +93,24 @@ class TopicTimes:
         origin = reference.arrivals[0]
         at = (np.asarray(self.arrivals, dtype=np.int64) - origin).astype(np.float64)
         known = (np.asarray(reference.arrivals, dtype=np.int64) - origin).astype(np.float64)
-        return self.delays_ms() - np.interp(at, known, reference.delays_ms())
+        return self.delays_ms() - np.interp(at, known, _without_lone(reference.delays_ms()))
 
     def stamp_steps_s(self) -> NDArray[np.float64]:
         """Return the seconds between stamps, in the order of arrival; negative where they go back."""
         return np.diff(np.asarray(self.stamps, dtype=np.int64)).astype(np.float64) / 1e9
+
+
+def _without_lone(delays_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return delays in which one that is far from both of its neighbours is that of a neighbour.
+
+    A single bad stamp of the reference says nothing of the messages of others around it.
+    """
+    if delays_ms.size < 3:
+        return delays_ms
+    before = np.concatenate([delays_ms[2:3], delays_ms[:-1]])
+    after = np.concatenate([delays_ms[1:], delays_ms[-3:-2]])
+    middle = np.median([before, delays_ms, after], axis=0)
+    return np.where(np.abs(delays_ms - middle) > LONE_MS, middle, delays_ms)
 
 
 def _period(steps: NDArray[np.float64]) -> float | None:

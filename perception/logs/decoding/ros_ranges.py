@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from perception.logs.decoding.checks import MAX_ITEMS, Envelope, limited
 from perception.logs.decoding.ros_fields import head_of
 from perception.types import Decoded, Float32, RangeScan
 
+_ULTRASOUND = 0  # sensor_msgs/Range
+_FARTHEST_ECHO_M = 30.0  # no ultrasonic sensor in air hears one from farther away
 _POINT_KINDS = ("", "i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8")  # sensor_msgs/PointField
 
 
@@ -30,8 +33,11 @@ def single_range(ros: Any, envelope: Envelope) -> Decoded:
     """Read an ultrasonic or infrared ranger: one return straight ahead."""
     low, high = _limits(ros.min_range, ros.max_range)
     points_m = points.planar_points(np.array([ros.range], np.float32), 0.0, 0.0, low, high)
+    doubt = ""
+    if getattr(ros, "radiation_type", None) == _ULTRASOUND and _FARTHEST_ECHO_M < ros.max_range < math.inf:
+        doubt = f"an ultrasonic sensor with a max_range of {ros.max_range:g} m: it may be in cm or mm"
     head, tail = head_of(ros, envelope)
-    return RangeScan(*head, points_m, None, None, **tail)
+    return RangeScan(*head, points_m, None, None, **tail, doubt=doubt)
 
 
 def point_cloud2(ros: Any, envelope: Envelope) -> Decoded:
@@ -49,8 +55,12 @@ def point_cloud2(ros: Any, envelope: Envelope) -> Decoded:
         row_stride=ros.row_step,
         big_endian=bool(ros.is_bigendian),
     )
+    kinds = {field.kind[0] for field in fields if field.name.lower() in ("x", "y", "z")}
+    doubt = (
+        "its coordinates are whole numbers: they may be in mm or cm" if kinds <= {"i", "u"} and kinds else ""
+    )
     head, tail = head_of(ros, envelope)
-    return RangeScan(*head, points_m, intensity, speed, **tail, optical=is_optical(head[3]))
+    return RangeScan(*head, points_m, intensity, speed, **tail, optical=is_optical(head[3]), doubt=doubt)
 
 
 def point_cloud(ros: Any, envelope: Envelope) -> Decoded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from perception.logs.decoding.checks import (
@@ -23,11 +24,17 @@ from perception.types import Cuboid, Cuboids, Decoded, TruthBox, TruthBoxes
 def detections_2d(ros: Any, envelope: Envelope) -> Decoded:
     """Read a vision_msgs/Detection2DArray; it knows no distance (NaN) and no occlusion (visible 1).
 
-    A box that is turned in the picture is the upright rectangle around it.
+    A box that is turned in the picture is the upright rectangle around it. Boxes of several pictures in one
+    message are not told apart: those of one frame are read, the others ignored.
     """
     limited(len(ros.detections), MAX_ITEMS, "boxes")
     items, skipped = [], Skipped()
-    for detection in ros.detections:
+    frames = _frames(ros)
+    frame_id = _frame_of_all(ros, frames)
+    for detection, frame in zip(ros.detections, frames, strict=True):
+        if frame != frame_id:
+            skipped.add(DecodeError(f"a box of the frame {frame!r} in a message with boxes of {frame_id!r}"))
+            continue
         centre = detection.bbox.center
         x, y = (centre.position.x, centre.position.y) if hasattr(centre, "position") else (centre.x, centre.y)
         w, h = _upright(detection.bbox.size_x / 2, detection.bbox.size_y / 2, centre.theta)
@@ -45,7 +52,7 @@ def detections_2d(ros: Any, envelope: Envelope) -> Decoded:
         **tail,
         ignored=skipped.count,
         ignored_reason=skipped.reason,
-        frame_id=_frame_of_all(ros),
+        frame_id=frame_id,
     )
 
 
@@ -56,12 +63,17 @@ def _stamp_of_all(ros: Any, envelope: Envelope) -> Stamp:
     return own if own.measured else first_measured([*map(envelope.stamp, headed)]) or own
 
 
-def _frame_of_all(ros: Any) -> str:
-    """Return the frame of an array of detections, or the one that all of them name; empty where none is."""
-    if own := frame_of(ros.header.frame_id):
-        return own
-    frames = {frame_of(item.header.frame_id) for item in ros.detections if hasattr(item, "header")}
-    return frames.pop() if len(frames) == 1 else ""
+def _frames(ros: Any) -> list[str]:
+    """Return the frame of each detection: its own, else that of the array."""
+    of_array = frame_of(ros.header.frame_id)
+    own = (frame_of(item.header.frame_id) if hasattr(item, "header") else "" for item in ros.detections)
+    return [frame or of_array for frame in own]
+
+
+def _frame_of_all(ros: Any, frames: Sequence[str]) -> str:
+    """Return the frame of an array of detections: its own, if one of them has it, else that of the first."""
+    of_array = frame_of(ros.header.frame_id)
+    return of_array if of_array in frames or not frames else frames[0]
 
 
 def detections_3d(ros: Any, envelope: Envelope) -> Decoded:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from perception.logs.decoding import ros_packages
 from perception.logs.decoding.checks import DecodeError
 from perception.logs.decoding.definition_text import clean_idl, clean_msg, plain_text
 from perception.logs.decoding.ros_elements import checker
@@ -25,12 +26,6 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}(/[A-Za-z][A-Za-z0-9_]{0,127}){0
 _BASE, _NAMED, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags.interfaces.Nodetype
 _HUGE_SHIFT = re.compile(r"<<(?!\s*(?:[0-5]?\d|6[0-3])\b)")  # an array of 1 << 99999999999 elements
 _TIME_TEXT = "int32 sec\nuint32 nanosec\n"
-_VIDEO_TEXTS = {  # of packages that ROS does not come with; bags in SQLite lack definitions
-    "ffmpeg_image_transport_msgs/msg/FFMPEGPacket": "std_msgs/Header header\nint32 width\nint32 height\n"
-    "string encoding\nuint64 pts\nuint8 flags\nbool is_bigendian\nuint8[] data\n",
-    "foxglove_msgs/msg/CompressedVideo": "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\n"
-    "string format\n",
-}
 
 
 def ros_name(name: str) -> str:
@@ -131,7 +126,8 @@ def _empty_parser(name: str, encoding: str) -> Callable[[bytes], Any]:
         if len(body) > 4 or any(body):  # CDR writes a zero for nothing, and may fill up to four
             raise DecodeError(
                 f"the definition of {name!r} is empty in the file, and it is no standard type: record with "
-                "the package of the message installed, so that the definition is written"
+                "the package of the message installed, so that the definition is written (bags in SQLite "
+                "hold none before ROS 2 Iron: `ros2 bag convert` to MCAP with the package installed)"
             )
         return _NoFields()
 
@@ -140,7 +136,10 @@ def _empty_parser(name: str, encoding: str) -> Callable[[bytes], Any]:
 
 @lru_cache(maxsize=2)
 def _standard_types(encoding: str) -> dict[str, Any]:
-    """Return the types that come with ROS 1 (`ros1`) or ROS 2, as `rosbags` knows them, by full name."""
+    """Return the types that come with ROS 1 (`ros1`) or ROS 2, as `rosbags` knows them, by full name.
+
+    Of ROS 2 also those of some further packages: bags in SQLite lack definitions.
+    """
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     if encoding == "ros1":
@@ -155,7 +154,7 @@ def _standard_types(encoding: str) -> dict[str, Any]:
         Stores.ROS2_HUMBLE,
     ]  # the last has precedence
     types = {name: fields for store in stores for name, fields in get_typestore(store).fielddefs.items()}
-    for name, text in _VIDEO_TEXTS.items():
+    for name, text in ros_packages.TEXTS.items():
         types |= get_types_from_msg(text, name)
     return types
 

@@ -128,7 +128,8 @@ def _names() -> dict[str, TimeUnit | None]:
                 names.setdefault(f"{base}{word.capitalize()}", unit)
     names["utime"] = "us"
     names |= dict.fromkeys(("time_stamp", "timeStamp", "time", "ts", "t"))
-    return names
+    capital = {f"{name[0].upper()}{name[1:]}": unit for name, unit in names.items() if len(name) > 2}
+    return names | capital  # as C# writes them; `T` is a temperature
 
 
 _NAMES = _names()
@@ -220,6 +221,9 @@ def _sum_ns(seconds: Any, part: Any, part_ns: int) -> int:
         seconds = int(seconds)  # protobuf's JSON writes 64 bit integers as text
     if isinstance(seconds, bool) or isinstance(part, bool):
         return -1
+    if isinstance(seconds, float) and math.isfinite(seconds) and not part:
+        return round(Decimal(seconds) * 1_000_000_000)
+    seconds, part = (int(v) if isinstance(v, float) and v.is_integer() else v for v in (seconds, part))
     if not isinstance(seconds, (int, np.integer)) or not isinstance(part, (int, np.integer)):
         return -1
     if not 0 <= int(part) * part_ns < 4_000_000_000:

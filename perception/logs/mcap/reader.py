@@ -100,7 +100,12 @@ class McapLog:
         counts = "statistics and message indexes" if summary.sound and summary.statistics else ""
         if counts and self._source.is_remote:
             counts = "statistics and the chunk index, whose CRC holds"
-        return Accounting(counts, "the CRC of each chunk that has one")
+        if any(block.kind == "chunk" for block in self._contents.blocks):
+            return Accounting(counts, "the CRC of each chunk that has one")
+        whole = (
+            self._contents.data_end is not None and self._contents.data_end[1] and not self._source.is_remote
+        )
+        return Accounting(counts, "the CRC of the whole" if whole else "")
 
     @property
     def bytes_fetched(self) -> int | None:

@@ -137,6 +137,17 @@ def test_a_sample_waits_until_its_truth_is_settled() -> None:
     assert joiner.ready() == []
 
 
+def test_a_sample_waits_for_its_truth_also_after_one_of_another_clock() -> None:
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"))
+    joiner.push(boxes_message(10**18, 0))
+    joiner.push(boxes_message(100 * MS, 100 * MS))
+    assert joiner.add(sample(0, 200 * MS, 200 * MS)) == []
+    joiner.push(boxes_message(200 * MS, 230 * MS))
+    joiner.push(boxes_message(300 * MS, 330 * MS))
+    [joined] = joiner.ready()
+    assert joined.truth.boxes is not None
+
+
 def test_a_sample_does_not_wait_for_ever() -> None:
     joiner = TruthJoiner(CONFIG)
     joiner.push(clock(1000 * MS))
