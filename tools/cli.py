@@ -23,6 +23,7 @@ from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception.text import visible_line
 from perception_tools.bug_report import bug_text, show_traceback
 from perception_tools.command_table import CommandTable, flags_take_nothing
+from perception_tools.damaged_installation import damage_text
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.printing import degrade_text, say
 from perception_tools.standard_output import (
@@ -211,7 +212,7 @@ def _report(error: BaseException, arguments: list[str]) -> int:
     except Exception:
         # Errors of usage have no public base class in every version of typer; all of them format their text.
         if not hasattr(error, "format_message"):
-            return _fail(arguments, bug_text(error, arguments), "failed")
+            return _fail(arguments, damage_text(error) or bug_text(error, arguments), "failed")
         if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
             say(*str(error.format_message()).splitlines())
             return exit_code("usage")
