@@ -1,4 +1,4 @@
-"""A package that cannot be loaded is a damaged installation: the user is told how to mend it, not to report a bug."""
+"""A package that cannot be loaded is a damaged installation: the user is told how to mend it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_a_second_opencv_is_named(
     monkeypatch.setattr("perception.logs.open_log", fail)
     assert run(["info", "drive.mcap"]) == 1
     assert capsys.readouterr().err == (
-        "error: the package cv2 cannot be loaded (libGL.so.1: cannot open shared object file): the installation "
-        "is damaged; uninstall opencv-python, which brings it, too; then install it again: "
+        "error: the package cv2 cannot be loaded (libGL.so.1: cannot open shared object file): the "
+        "installation is damaged; uninstall opencv-python, which brings it, too; then install it again: "
         "pip install --force-reinstall --no-deps opencv-python-headless==5.0.1\n"
     )
 
