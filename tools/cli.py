@@ -205,7 +205,8 @@ def _report(error: BaseException, arguments: list[str]) -> int:
                 sys.stdout.flush()
         except OSError:  # its disk is full: what is buffered would fail again at exit
             discard_stdout()
-        where = visible_line(f": {failure.filename}") if failure.filename else ""
+        place = failure.filename or _missing_folder()
+        where = visible_line(f": {place}") if place else ""
         return _fail(arguments, f"{failure.strerror or type(failure).__name__}{where}", "failed")
     except MemoryError:
         return _fail(arguments, "out of memory", "failed")
@@ -217,6 +218,15 @@ def _report(error: BaseException, arguments: list[str]) -> int:
             say(*str(error.format_message()).splitlines())
             return exit_code("usage")
         return _fail(arguments, usage_text(error, _root(), arguments), "usage")
+
+
+def _missing_folder() -> str:
+    """Return what is to be said of the current folder where it is gone: such an error names no file."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the current folder, which was removed"
+    return ""
 
 
 def _fail(arguments: list[str], text: str, status: Status) -> int:
