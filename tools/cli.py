@@ -23,6 +23,7 @@ from perception.interrupts import ENDING_SIGNALS, Interrupted
 from perception.text import visible_line
 from perception_tools.bug_report import bug_text, show_traceback
 from perception_tools.command_table import CommandTable, flags_take_nothing
+from perception_tools.damaged_installation import damage_text
 from perception_tools.exit_codes import exit_code, json_status, note_signal, with_exit_code
 from perception_tools.printing import degrade_text, say
 from perception_tools.standard_output import (
@@ -204,18 +205,28 @@ def _report(error: BaseException, arguments: list[str]) -> int:
                 sys.stdout.flush()
         except OSError:  # its disk is full: what is buffered would fail again at exit
             discard_stdout()
-        where = visible_line(f": {failure.filename}") if failure.filename else ""
+        place = failure.filename or _missing_folder()
+        where = visible_line(f": {place}") if place else ""
         return _fail(arguments, f"{failure.strerror or type(failure).__name__}{where}", "failed")
     except MemoryError:
         return _fail(arguments, "out of memory", "failed")
     except Exception:
         # Errors of usage have no public base class in every version of typer; all of them format their text.
         if not hasattr(error, "format_message"):
-            return _fail(arguments, bug_text(error, arguments), "failed")
+            return _fail(arguments, damage_text(error) or bug_text(error, arguments), "failed")
         if type(error).__name__ == "NoArgsIsHelpError":  # its text is the help
             say(*str(error.format_message()).splitlines())
             return exit_code("usage")
         return _fail(arguments, usage_text(error, _root(), arguments), "usage")
+
+
+def _missing_folder() -> str:
+    """Return what is to be said of the current folder where it is gone: such an error names no file."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the current folder, which was removed"
+    return ""
 
 
 def _fail(arguments: list[str], text: str, status: Status) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from perception.align.depth_ranges import NO_CAMERA_INFO, DepthRanges
+from perception.align.duplicates import Duplicates
 from perception.align.ledger import Ledger
 from perception.align.policies import MS, LatestTrack, NearestTrack, Track, WindowTrack
 from perception.align.range_limits import own_limits, within
@@ -26,7 +26,6 @@ from perception.types import (
     VideoPacket,
 )
 
-REMEMBERED = 16_384  # messages a topic, at most, among which duplicates are found
 CROWDED = 1024  # messages in a buffer at which it is cleared also without a tick
 
 
@@ -78,8 +77,9 @@ class Aligner:
         self._depth = {name: DepthRanges(section, name) for name, section in config.sensors.ranges.items()}
         self._limits_m = own_limits({n: s.max_range_m for n, s in config.sensors.ranges.items()})
         self._contents = SampleContents(config)
-        self._seen: dict[str, _Recent] = {}
+        self._duplicates = Duplicates(self._memory_ns)
         self._reset: Reset | None = None
+        self._repeated = False  # the last of the reference was a duplicate from before a jump of its clock
 
     def push(self, message: Decoded) -> list[Sample]:
         """Add one message, in order of arrival, and return the samples that close.
@@ -97,12 +97,17 @@ class Aligner:
             self._count_as(message, "not_configured")
             return []
         samples = self._meet(message.log_time_ns)
-        if self._is_duplicate(message):
-            self._count_as(message, "duplicate")
-            return samples
+        if self._duplicates.has(message):
+            again = self._again(message)
+            if not again:
+                self._count_as(message, "duplicate")
+                return samples
+            samples += self._begin_anew(again, message.log_time_ns)
+            self._duplicates.has(message)
         self.ledger.count_ignored(message)
         name = self._names.get(message.topic)
         if name == self._reference:
+            self._repeated = False
             jump = self._ticks.stamp_jump(message.stamp_ns, message.log_time_ns)
             if jump:
                 samples += self._begin_anew(jump, message.log_time_ns)
@@ -148,7 +153,8 @@ class Aligner:
         for track in self._tracks.values():
             track.clear()
         self._rig.begin_anew()
-        self._seen.clear()
+        self._duplicates.forget()
+        self._repeated = False
         self._ticks.forget()
         self._reset = Reset(reason)
         return samples
@@ -208,12 +214,14 @@ class Aligner:
         limit_m = self._limits_m[name]
         return within(scan, limit_m) if isinstance(scan, RangeScan) and limit_m is not None else scan
 
-    def _is_duplicate(self, message: Decoded) -> bool:
-        if not message.source:
-            return False
-        recent = self._seen.setdefault(message.topic, _Recent())
-        recent.forget(message.log_time_ns - self._memory_ns)
-        return recent.had((message.stamp_ns, len(message.source), hash(message.source)), message.log_time_ns)
+    def _again(self, duplicate: Decoded) -> str:
+        """Return how time jumps with a duplicate where a short recording is played in a loop: the second of
+        the reference in a row from before a jump of its clock. One alone was only sent again, late."""
+        if self._names.get(duplicate.topic) != self._reference:
+            return ""
+        jump = self._ticks.stamp_jump(duplicate.stamp_ns, duplicate.log_time_ns)
+        again, self._repeated = jump if self._repeated else "", bool(jump)
+        return again
 
     def _count_as(self, message: Decoded, row: str, note: str = "") -> None:
         self.ledger.count(
@@ -263,22 +271,3 @@ def _make_track(name: str, section: SensorConfig, ledger: Ledger, is_reference: 
         track = LatestTrack(name, section.topic, max_age_ns, ledger)
     track.kind = section.kind
     return track
-
-
-class _Recent:
-    """The recent messages of one topic, to recognise a duplicate."""
-
-    def __init__(self) -> None:
-        self._keys: set[tuple[int, int, int]] = set()
-        self._order: deque[tuple[int, tuple[int, int, int]]] = deque()
-
-    def forget(self, arrived_before_ns: int) -> None:
-        while self._order and (self._order[0][0] < arrived_before_ns or len(self._order) > REMEMBERED):
-            self._keys.discard(self._order.popleft()[1])
-
-    def had(self, key: tuple[int, int, int], arrival_ns: int) -> bool:
-        if key in self._keys:
-            return True
-        self._keys.add(key)
-        self._order.append((arrival_ns, key))
-        return False

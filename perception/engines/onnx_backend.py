@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,20 @@ class OnnxBackend(GraphFileBackend):
     name, package, makers, graph = "onnx", "onnxruntime", ("onnx", "onnxscript"), "model.onnx"
     _session: Any = None
 
+    def load(self) -> None:
+        needed = (self.package, *(() if isinstance(self.source, Path) else self.makers))
+        if any(find_spec(name) is None for name in needed):  # before half a minute of converting
+            raise MissingExtraError("the backend onnx", "export")
+        super().load()
+
     def _write(self, source: ModelSource, folder: Path) -> None:
         from perception.engines.exporting import program_of, write_onnx
 
         write_onnx(program_of(source, self.precision, 1), source, folder / self.graph)
 
     def _load(self, path: Path) -> None:
-        try:
-            import onnxruntime  # type: ignore[import-untyped,unused-ignore]
-        except ModuleNotFoundError:
-            raise MissingExtraError("the backend onnx", "export") from None
+        import onnxruntime  # type: ignore[import-untyped,unused-ignore]
+
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads or 0

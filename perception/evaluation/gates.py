@@ -148,7 +148,8 @@ is_junit = marked(b"<?xml", f'<testsuite name="{_JUNIT_NAME}"'.encode())
 
 
 def junit_xml(report: EvaluationReport, name: str = _JUNIT_NAME) -> bytes:
-    """Return JUnit XML with a test case for each gate, and for each head and log with a reference.
+    """Return JUnit XML with a test case for each gate, and for each head and log with a reference. One more,
+    with an error, says that the evaluation was interrupted or failed: its gates were judged on a part.
 
     Control characters, which XML cannot hold, are escaped.
     """
@@ -167,11 +168,16 @@ def junit_xml(report: EvaluationReport, name: str = _JUNIT_NAME) -> bytes:
             bad += 1
             text = f"{beside.diverged} of {beside.frames} frames diverge; first: {beside.what}"
             ET.SubElement(case, "failure", message=text, type="divergence").text = beside.command
-    tests = len(report.gates) + len(report.reference)
-    for key, value in (("tests", tests), ("failures", bad), ("errors", 0), ("skipped", 0)):
+    errors = int(report.status in ("failed", "interrupted"))
+    if errors:
+        case = ET.SubElement(suite, "testcase", classname=f"{name}.run", name="finished", time="0")
+        text = f"the evaluation was not finished: {report.status}; the gates were judged on what there was"
+        ET.SubElement(case, "error", message=text, type=report.status).text = report.error
+    tests = len(report.gates) + len(report.reference) + errors
+    for key, value in (("tests", tests), ("failures", bad), ("errors", errors), ("skipped", 0)):
         suite.set(key, str(value))
     suite.set("time", f"{report.seconds:.3f}")
-    root = ET.Element("testsuites", tests=str(tests), failures=str(bad), errors="0")
+    root = ET.Element("testsuites", tests=str(tests), failures=str(bad), errors=str(errors))
     root.append(suite)
     ET.indent(root)
     text = visible(ET.tostring(root, encoding="unicode"))

@@ -170,7 +170,9 @@ class HostLoop:
         """Return the account, once the host is stopped."""
         failure = "" if self._failure is None else failure_text(self._failure)
         if self._thread.is_alive():
-            failure = "the plugin hung at the end, and was left behind"
+            is_open = self._opened.is_set()
+            failure = "the plugin hung at the end" if is_open else "the plugin was still being opened"
+            failure += ", and was left behind"
         run = {"plugin": self._plugin.manifest.name, **self._description}
         return self._report().summary(self._ledger, run, failure)
 

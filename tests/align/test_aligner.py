@@ -195,6 +195,35 @@ def test_broken_time_resets_and_the_next_sample_says_so(second: object, reason: 
     assert not samples[1].status.present
 
 
+def test_a_short_recording_in_a_loop_is_answered_each_time() -> None:
+    """As of `rosbag play --loop`: every message equals one of the round before."""
+    ledger = Ledger()
+    played = [
+        make(t, t + round_ms)
+        for round_ms in (0, 3000, 6000)
+        for t in range(0, 3000, 50)
+        for make in (scan, camera)
+        if make is scan or t % 100 == 0
+    ]
+    samples = run(played, config(), ledger)
+    back = [s.reset.reason for s in samples if s.reset]
+    assert back == [f"camera stamp went back by {seconds} s" for seconds in ("2.800", "2.900")]
+    assert len([s for s in samples if s.camera.present and s.range.present]) >= 86
+    ledger.finish()
+    assert ledger.rows()["/camera"]["duplicate"] == 1
+
+
+def test_a_message_of_the_reference_that_is_sent_again_much_later_is_a_duplicate() -> None:
+    ledger = Ledger()
+    frames = [camera(t) for t in range(0, 4000, 100)]
+    samples = run(
+        [*frames[:30], camera(0, 2950), *frames[30:35], camera(100, 3450), *frames[35:]], config(), ledger
+    )
+    assert len(samples) == 40
+    assert all(s.reset is None for s in samples)
+    assert ledger.rows()["/camera"]["duplicate"] == 2
+
+
 def test_a_reference_that_speaks_again_after_long_silence_has_not_jumped() -> None:
     readings = [status(t) for t in range(0, 15_000, 50)]
     samples = run(sorted([camera(0), *readings, camera(15_000)], key=lambda m: m.log_time_ns), config())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from perception.caches import cache_root
 from perception.engines import FusionBackend, open_fusion_backend
 from perception.engines.processor import processor
-from perception.errors import ConfigError
+from perception.errors import ConfigError, MissingExtraError
 from perception.evaluation.agreement.backend_check import compare_backends
 from perception.models.tensors import Inputs, Predictions
 from tests.engines.conftest import CONFIG
@@ -153,3 +154,13 @@ def test_precisions_and_devices_that_a_backend_does_not_have_are_refused(weights
         open_fusion_backend("torch", weights, precision="fp16")
     with pytest.raises(ConfigError, match=r"engine.backend: graph needs a CUDA device"):
         open_fusion_backend("graph", weights)
+
+
+@pytest.mark.parametrize("missing", ["onnxruntime", "onnx", "onnxscript"])
+def test_a_missing_extra_is_said_before_a_model_is_converted(
+    weights: Path, missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError, match="the backend onnx needs the extra 'export'"):
+        open_fusion_backend("onnx", weights)
+    assert "converting" not in caplog.text

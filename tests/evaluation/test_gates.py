@@ -160,3 +160,22 @@ def test_junit_says_the_same() -> None:
     failed = [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None]
     assert failed == ["box.IoU >= 0.9", "a.mcap control"]
     assert "<off> & away" in suite.findall("testcase")[3].find("failure").get("message")
+
+
+@pytest.mark.parametrize("status", ["interrupted", "failed"])
+def test_junit_of_an_evaluation_that_did_not_finish_has_an_error(status: str) -> None:
+    """A build server looks at the file alone: gates that hold on the first minute must not pass a build."""
+    whole = report()
+    part = whole.model_copy(update={"status": status, "error": "no space left"})
+    for judged, errors in ((part, 1), (whole, 0)):
+        root = ET.fromstring(junit_xml(judge(judged, parse_gates(["box.mAP50 >= 0.7"]))))
+        suite = root.find("testsuite")
+        assert (root.get("tests"), root.get("failures"), root.get("errors")) == (
+            str(1 + errors),
+            "0",
+            str(errors),
+        )
+        assert suite.get("errors") == str(errors)
+        found = [case.find("error") for case in suite.iter("testcase") if case.find("error") is not None]
+        assert len(found) == errors
+        assert not errors or (found[0].text, status in found[0].get("message")) == ("no space left", True)

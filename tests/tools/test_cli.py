@@ -92,6 +92,17 @@ def test_a_file_in_place_of_a_command(
     assert "perception info" in capsys.readouterr().err
 
 
+def test_a_current_folder_that_was_removed_is_named(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["convert", str(foreign), "out.mcap"]) == 1
+    error = capsys.readouterr().err
+    assert error == "error: No such file or directory: the current folder, which was removed\n"
+
+
 def leaves(command: Any, words: tuple[str, ...] = ()) -> dict[str, Any]:
     if not hasattr(command, "commands"):
         return {" ".join(words): command}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event, Lock, Thread
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ from perception.errors import ConfigError, OutputError
 from perception.logs import open_log
 from perception.pipeline import replay
 from perception.pipeline.digest import OutputDigest
-from perception.plugin import Prepared
+from perception.plugin import Context, Prepared
 from perception.types import Channel, Message, Output, Sample, Schema, Tick
 from perception_plugins.hosts import health
 from perception_plugins.hosts.loop import HostLoop
@@ -214,6 +214,28 @@ def test_a_plugin_that_still_hangs_at_the_end_is_left_behind_with_what_was_recor
     free.set()
     assert summary.status == "failed"
     assert replayed(record.path)[1] >= 2
+
+
+def test_a_host_that_is_stopped_while_the_plugin_opens_does_not_blame_it_for_the_end(drive: Path) -> None:
+    """As where weights are converted, which takes up to a minute."""
+    opening, free = Event(), Event()
+
+    class Slow(MemoryPlugin):
+        def open(self, context: Context) -> None:
+            opening.set()
+            free.wait(30)
+            super().open(context)
+
+    loop = HostLoop(config_of(drive), Slow(), Digest(), clock=None)
+    starting = Thread(target=loop.start, daemon=True)
+    starting.start()
+    assert opening.wait(10)
+    loop.stop(wait_s=0.01)
+    summary = loop.summary()
+    free.set()
+    starting.join()
+    assert summary.status == "failed"
+    assert any("the plugin was still being opened, and was left behind" in w.text for w in summary.warnings)
 
 
 def test_the_plugin_has_answered_before_the_host_is_ready_and_remembers_nothing_of_it(drive: Path) -> None:
