@@ -10,6 +10,7 @@ from perception.autoconfig.naming_rules import is_own_output
 from perception.autoconfig.unused_topics import UnusedCode, UnusedTopic
 from perception.config import Role
 from perception.logs import Log, sensor_kind
+from perception.text import plural
 
 MOST_NAMED = 8  # topics in one warning or error
 
@@ -57,7 +58,7 @@ class ConfigDraft:
             "undeclared" if channel is None else channel.schema.name if channel.schema else channel.encoding
         )
         count = self.log.survey.topics[topic].count
-        return f"{topic} ({schema}, {count} message{'s' if count != 1 else ''})"
+        return f"{topic} ({schema}, {plural(count, 'message')})"
 
     def schema(self, topic: str) -> str:
         """Return the name of a topic's schema, for a sentence."""

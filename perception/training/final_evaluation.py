@@ -12,6 +12,7 @@ from perception.logs import open_log
 from perception.models.checkpoint import read_metadata
 from perception.pipeline import ReplayOptions, Span
 from perception.plugin import load_plugin
+from perception.text import plural
 from perception.training.calibration import calibrate_checkpoint
 from perception.training.data.dataset import Dataset, complete_classes, held_out_from_ns, open_dataset
 from perception.training.data.sample_cache import cached_log, find_logs
@@ -41,7 +42,7 @@ def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
         return
     logs = find_logs(config.data.calibrate, "calibrate")
     every = config.data.model_copy(update={"start_s": None, "end_s": None})
-    watcher.message(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
+    watcher.message(f"calibrating on {plural(len(logs), 'log')}")
     dataset = open_dataset(logs, every, cache_spec(config), cache_folder(config))
     _warn_of_shared(config, checkpoint, dataset, watcher)
     counts = calibrate_checkpoint(checkpoint, dataset)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from perception.diagnosis.bench import BenchReport, Rate, RigSpeed, Variant, ViewerCost
+from perception.text import plural
 from perception_tools.printing import make_console, print_lines
 
 QUIET = 0.15
@@ -63,7 +64,7 @@ def show_viewer_cost(cost: ViewerCost) -> None:
 def _rates(report: BenchReport) -> Table:
     table = _table("", "frames/s", "range", "cpu ms/frame", "over naive", "of ideal")
     for threads, rate in report.naive.items():
-        name = f"naive, {threads} thread{'s' if threads > 1 else ''}"
+        name = f"naive, {plural(threads, 'thread')}"
         table.add_row(name, *_rate(rate), "", "")
     for variant in report.variants:
         over = report.over_naive(variant)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from perception.text import plural
 from perception.types import head_specs
 
 MOST_EPISODES = 12
@@ -46,9 +47,9 @@ def show_batch_monitor(
     if not watched:
         return
     if not doubtful:
-        console.print(Text(f"monitor: no head in doubt in {len(watched)} log{'s' * (len(watched) > 1)}"))
+        console.print(Text(f"monitor: no head in doubt in {plural(len(watched), 'log')}"))
         return
-    text = f"monitor: in doubt {_listing(in_doubt_s)}, in {len(doubtful)} of {len(watched)} logs"
+    text = f"monitor: in doubt {_listing(in_doubt_s)}, in {len(doubtful)} of {plural(len(watched), 'log')}"
     console.print(Text(text, style="yellow"))
     for label, monitor in doubtful.items():
         reasons = _reasons(monitor)

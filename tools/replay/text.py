@@ -18,6 +18,7 @@ from perception.pipeline import Summary
 from perception.pipeline.batch import BatchResult, replay_totals
 from perception.pipeline.sensor_warnings import grouped
 from perception.pipeline.stage_times import STAGES
+from perception.text import plural
 from perception_tools.exit_codes import json_status, with_exit_code
 from perception_tools.printed_tables import NameCell, show_table
 from perception_tools.printing import make_console, print_lines
@@ -199,8 +200,8 @@ def show_batch(report: dict[str, Any]) -> None:
     totals, seconds = report["totals"], report["seconds"]
     text = Text(report["status"], style=f"bold {COLOURS[report['status']]}")
     speed = totals["frames"] / seconds if seconds and not totals["skipped"] else None
-    logs = f"{totals['logs']} log{'' if totals['logs'] == 1 else 's'}"
-    totals_text = f": {logs}, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
+    totals_text = f": {plural(totals['logs'], 'log')}, {totals['frames']} frames"
+    totals_text += f" of {totals['log_seconds']:.1f} s"
     totals_text += f" in {seconds:.1f} s" + (f" ({speed:.1f} frames/s)" if speed is not None else "")
     if totals["skipped"]:
         totals_text += f"; {totals['skipped']} were done before"
