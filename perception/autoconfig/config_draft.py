@@ -86,3 +86,11 @@ def best(topics: list[str], value: Callable[[str], Any]) -> list[str]:
     """Return the topics of the highest value."""
     highest = max(map(value, topics), default=None)
     return [topic for topic in topics if value(topic) == highest]
+
+
+def wide_tolerance(rate_hz: float | None) -> dict[str, float]:
+    """Return the limits within which each tick finds the message before or after it; empty: the defaults."""
+    if rate_hz is None or round(600 / rate_hz) <= 60:
+        return {}
+    tolerance_ms = float(round(min(600 / rate_hz, 500)))
+    return {"tolerance_ms": tolerance_ms, "max_age_ms": max(200.0, tolerance_ms)}

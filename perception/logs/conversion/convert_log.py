@@ -73,7 +73,7 @@ def convert_log(log: Log, path: Path, options: ConvertOptions = ConvertOptions()
     stream, early = log.messages(query), _early(log, query)
     record = {"source": named_log(log.path), "messages": "as recorded" if options.as_recorded else "Foxglove"}
     others = [(name, values) for name, values in log.survey.metadata if not name.startswith(_OUR_RECORDS)]
-    with replaced_whole(path, "log") as part:
+    with replaced_whole(path) as part:
         unwritable = _write(part, [(RECORD, record), *others], chain(early, stream), copies)
     return Conversion(
         log.path,
