@@ -43,7 +43,7 @@ class AdaptArguments:
     hold_out: Annotated[
         str, typer.Option(help="The last part of the time of each log, kept to judge the result on.")
     ] = "25%"
-    seed: Annotated[int, typer.Option(help="Of order and augmentation.", min=0)] = 0
+    seed: Annotated[int, typer.Option(help="The seed of order and augmentation.", min=0)] = 0
     threads: Threads = None
     as_json: Json = False
     force: NewRunForce = False

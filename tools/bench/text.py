@@ -96,7 +96,9 @@ def _title(variant: Variant) -> Text:
     parts = [description.get(key, "") for key in ("backend", "precision", "device", "device_name")]
     text = Text(variant.name, style="bold")
     text.append(f": {', '.join(part for part in parts if part)}; ", style="none")
-    return text.append(f"{variant.workers} workers on {variant.cores} cores", style="none")
+    return text.append(
+        f"{plural(variant.workers, 'worker')} on {plural(variant.cores, 'core')}", style="none"
+    )
 
 
 def _stages(variant: Variant) -> Table:

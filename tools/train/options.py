@@ -36,7 +36,7 @@ ValidateLast = Annotated[
 Start = Annotated[
     float | None, typer.Option(help="Learn only from here, in seconds from the log's start.", min=0)
 ]
-End = Annotated[float | None, typer.Option(help="And only up to here.", min=0)]
+End = Annotated[float | None, typer.Option(help="Learn only up to here.", min=0)]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="The folder of the run.", show_default="as configured")
 ]
