@@ -25,7 +25,7 @@ def show_bench(report: BenchReport) -> None:
     console = make_console()
     console.print(f"{report.log}: {report.frames} frames, from disk to written outputs", soft_wrap=True)
     console.print(_rates(report))
-    _fullness(console, report)
+    _show_fullness(console, report)
     for variant in report.variants:
         console.print(_title(variant))
         console.print(_stages(variant))
@@ -78,8 +78,8 @@ def _rates(report: BenchReport) -> Table:
     return table
 
 
-def _fullness(console: Console, report: BenchReport) -> None:
-    """Return a note on why several logs at once may not be faster."""
+def _show_fullness(console: Console, report: BenchReport) -> None:
+    """Print why several logs at once may not be faster."""
     cores, single = report.variants[0].cores, report.jobs.get(1)
     if len(report.jobs) > 1 and single is not None and single.busy_cores > FULL * cores:
         text = f"one log keeps {single.busy_cores:.1f} of {cores} cores busy: several at once gain little"

@@ -57,7 +57,7 @@ def ordered_by_time(
 def table_streams(
     table: TextTable, stamps: Times, prefix: str, schema: str, findings: Findings
 ) -> Iterator[Stream]:
-    """Return the stream of all numbers of a table, and that of its ranges, where it has any.
+    """Yield the stream of all numbers of a table, and that of its ranges, where it has any.
 
     Args:
         prefix: Of the topics: `PREFIX/values` and `PREFIX/ranges`.
