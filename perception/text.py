@@ -55,6 +55,13 @@ def did_you_mean(
     return f"{before}did you mean {', '.join(near)}?" if near else ""
 
 
+def listed(names: Iterable[str], most: int = 8, between: str = ", ") -> str:
+    """Return names as `a, b and 3 more` (or `a; b; and 3 more`): the first, and the number of the others."""
+    names = list(names)
+    more = f"{between.replace(',', '')}and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun: `1 scan`, `1,200 scans`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

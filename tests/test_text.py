@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.text import csv_cell, did_you_mean, plural, visible
+from perception.text import csv_cell, did_you_mean, listed, plural, visible
 
 
 @given(st.text(st.characters(codec=None)))
@@ -52,3 +52,8 @@ def test_several_names_are_suggested_the_nearest_first() -> None:
 
 def test_one_is_singular() -> None:
     assert [plural(count, "scan") for count in (0, 1, 1200)] == ["0 scans", "1 scan", "1,200 scans"]
+
+
+def test_a_long_list_says_how_many_are_left_out() -> None:
+    assert listed(("a", "b"), 2) == "a, b"
+    assert listed(("a", "b", "c", "d"), 2, "; ") == "a; b; and 2 more"

@@ -16,6 +16,7 @@ import perception
 from perception.errors import CheckpointError, ConfigError
 from perception.models.config import ModelConfig
 from perception.models.fusion_model import FusionModel
+from perception.text import listed
 
 CODES = {
     torch.float32: "F32",
@@ -96,10 +97,8 @@ def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel
     except ConfigError as error:
         raise CheckpointError(f"{path}: {'; '.join(error.errors)}") from None
     if faults := _misfits(model.state_dict(), state):
-        more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
-        raise CheckpointError(
-            f"{path}: the weights do not fit their model: {'; '.join(faults[:3])}{more}; save it again"
-        )
+        text = listed(faults, 3, "; ")
+        raise CheckpointError(f"{path}: the weights do not fit their model: {text}; save it again")
     model.load_state_dict(state)
     return model.eval()
 

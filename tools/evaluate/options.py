@@ -1,4 +1,4 @@
-"""The options of `perception evaluate` and `perception compare`, in the groups that their help shows."""
+"""The options of `perception evaluate`, in the groups that its help shows."""
 
 from __future__ import annotations
 

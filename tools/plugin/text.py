@@ -66,14 +66,14 @@ def print_new(root: Path, name: str, written: list[Path]) -> None:
     """Print the files of a new plugin and what to do with them."""
     console = make_console()
     for path in written:
-        console.print(f"written: {path}", soft_wrap=True, markup=False)
+        console.print(f"written: {path}", soft_wrap=True)
     file, folder = shlex.quote(str(root / name / "core.py")), shlex.quote(str(root))
-    console.print(f"try it: perception plugin try {file} drive.mcap", soft_wrap=True, markup=False)
+    console.print(f"try it: perception plugin try {file} drive.mcap", soft_wrap=True)
     install = pip_install(f"-e {folder}")
-    console.print(f"install it: {install}; perception plugin check {name}", soft_wrap=True, markup=False)
+    console.print(f"install it: {install}; perception plugin check {name}", soft_wrap=True)
 
 
 def print_note(note: str) -> None:
     """Print a line about what was assumed of a plugin, if anything was."""
     if note:
-        make_console().print(note, soft_wrap=True, markup=False)
+        make_console().print(note, soft_wrap=True)

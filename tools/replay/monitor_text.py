@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from perception.text import plural
+from perception.text import listed, plural
 from perception.types import head_specs
 
 MOST_EPISODES = 12
@@ -52,10 +52,8 @@ def show_batch_monitor(
     text = f"monitor: in doubt {_listing(in_doubt_s)}, in {len(doubtful)} of {plural(len(watched), 'log')}"
     console.print(Text(text, style="yellow"))
     for label, monitor in doubtful.items():
-        reasons = _reasons(monitor)
-        more = f"; and {len(reasons) - MOST_REASONS} more" if len(reasons) > MOST_REASONS else ""
         line = f"{label}: {_listing(_doubts(monitor))}: "
-        line += "; ".join(reasons[:MOST_REASONS]) + more
+        line += listed(_reasons(monitor), MOST_REASONS, "; ")
         console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 

@@ -18,7 +18,7 @@ from perception.pipeline import Summary
 from perception.pipeline.batch import BatchResult, replay_totals
 from perception.pipeline.sensor_warnings import grouped
 from perception.pipeline.stage_times import STAGES
-from perception.text import plural
+from perception.text import listed, plural
 from perception_tools.exit_codes import json_status, with_exit_code
 from perception_tools.printed_tables import NameCell, show_table
 from perception_tools.printing import make_console, print_lines
@@ -144,10 +144,9 @@ def _print_unused(console: Console, summary: Summary) -> None:
     for unused in summary.unused:
         by_code.setdefault(unused.code, []).append(unused.topic)
     if by_code:
-        parts = []
-        for code, topics in by_code.items():
-            more = f" and {len(topics) - MOST_UNUSED} more" if len(topics) > MOST_UNUSED else ""
-            parts.append(f"{', '.join(topics[:MOST_UNUSED])}{more} ({code.replace('_', ' ')})")
+        parts = [
+            f"{listed(topics, MOST_UNUSED)} ({code.replace('_', ' ')})" for code, topics in by_code.items()
+        ]
         console.print(Text(f"not used: {'; '.join(parts)}: see `perception info`"), soft_wrap=True)
 
 

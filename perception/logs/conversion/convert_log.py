@@ -19,7 +19,7 @@ from perception.logs.joined_path import named_log
 from perception.logs.mcap.writer import LogWriter, marked_log
 from perception.logs.query import Query
 from perception.logs.readers import Log
-from perception.text import did_you_mean
+from perception.text import did_you_mean, listed
 from perception.types import Message
 
 RECORD = "perception.convert"
@@ -124,7 +124,7 @@ def _query(log: Log, options: ConvertOptions) -> Query:
         known = sorted({*survey.topics, *survey.channels})
         for pattern in options.topics:
             if not any(fnmatchcase(name, pattern) for name in known):
-                hint = did_you_mean(pattern, known, "; ") or f"; there are {', '.join(known[:10])}"
+                hint = did_you_mean(pattern, known, "; ") or f"; there are {listed(known, 10)}"
                 errors.append(f"--topics: no topic matches '{pattern}'{hint}")
         names = frozenset(name for name in known for pattern in options.topics if fnmatchcase(name, pattern))
     start_s, end_s = options.start_s, options.end_s
