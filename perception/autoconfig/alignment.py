@@ -151,6 +151,17 @@ class AlignmentSimulation:
             return replace(decoded, depth_m=unknown, source=source)
         return replace(decoded, source=source)
 
+    def delay_spread_ms(self, topic: str) -> float:
+        """Return the spread of arrival less stamp over a topic, from the 5th to the 95th percentile."""
+        delays = [
+            message.log_time_ns - message.stamp_ns
+            for part in self._parts
+            for message in part.messages
+            if message.topic == topic
+        ]
+        low, high = np.quantile(delays, (0.05, 0.95)) if delays else (0, 0)
+        return float(high - low) / MS
+
     def run(self, config: Config) -> AlignmentReport:
         """Align the parts under a configuration of the same topics.
 

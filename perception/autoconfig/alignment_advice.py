@@ -30,6 +30,9 @@ MISSED = 0.02
 RIGHT_BEHIND_MS = 5.0
 """A message that arrives within this time after its tick is waited for where the one before is older."""
 
+UNSTEADY_MS = 1000.0
+"""Where arrival less stamp differs by more, a clock does not keep pace, and no setting mends it."""
+
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.98, 1.0)
 
 
@@ -144,7 +147,11 @@ def absence_cure(simulation: AlignmentSimulation, config: Config, report: Alignm
     if waiting.sensors[name].present > enough:
         late_ms = _lateness(waiting, name)[-1]
         late = f"too late by {late_ms:.0f} ms" if late_ms >= 1 else "recorded right behind its tick"
+        late += ", or its clock is behind" if late_ms > LONGEST_WAIT_MS else ""
         return f"{late}; set wait_ms: {_rounded(late_ms):g}"
+    for topic in (config.sensors.named[name].topic, config.sensors.named[config.reference].topic):
+        if simulation.delay_spread_ms(topic) > UNSTEADY_MS:
+            return f"{reason}; stamps on {topic} jump or stand still: correct them"
     wide = simulation.run(_with(config, name, tolerance_ms=LONGEST_ADVICE_MS, max_age_ms=LONGEST_ADVICE_MS))
     if wide.sensors[name].present > enough:
         distance_ms = float(np.quantile(wide.sensors[name].distances_ms, 0.95))

@@ -16,6 +16,7 @@ from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.label_truth import with_labels
 from perception.autoconfig.lens_doubts import lens_doubts
 from perception.autoconfig.log_times import strays
+from perception.autoconfig.mount_doubts import mount_doubts
 from perception.autoconfig.other_robots import leave_out_other_robots
 from perception.autoconfig.range_choice import choose_ranges
 from perception.autoconfig.readable_topics import warn_of_unreadable
@@ -76,7 +77,13 @@ def choose_config(log: Log, base: Config | None = None, source: str | Path | Non
         config, label_reasons, label_warnings = with_labels(log, config, where)
         unused = unused_topics(log, config)
         reasons = ["as configured", *_projection(config), *base_frame, *label_reasons, *reasons]
-        warnings += [*notes.warnings, *label_warnings, *lens_doubts(log, config), *speed_doubts(log, config)]
+        warnings += [
+            *notes.warnings,
+            *label_warnings,
+            *lens_doubts(log, config),
+            *mount_doubts(log, config),
+            *speed_doubts(log, config),
+        ]
         return ConfigChoice(config, (*reasons, *notes.reasons), tuple(warnings), unused)
     return _found(log, base, where)
 
@@ -118,7 +125,13 @@ def _found(log: Log, base: Config | None, where: str) -> ConfigChoice:
     config, label_reasons, label_warnings = with_labels(log, config, where)
     unused = unused_topics(log, config, draft.unused)
     reasons = [*draft.reasons, *_projection(config), *base_frame, *label_reasons, *notes.reasons]
-    warnings = [*draft.warnings, *notes.warnings, *label_warnings, *lens_doubts(log, config)]
+    warnings = [
+        *draft.warnings,
+        *notes.warnings,
+        *label_warnings,
+        *lens_doubts(log, config),
+        *mount_doubts(log, config),
+    ]
     return ConfigChoice(config, tuple(reasons), (*warnings, *speed_doubts(log, config)), unused)
 
 

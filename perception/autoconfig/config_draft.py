@@ -30,8 +30,12 @@ class ConfigDraft:
     unused: dict[str, UnusedTopic] = field(default_factory=dict)
 
     def of_kind(self, role: Role | None) -> list[str]:
-        """Return the topics with messages of a role, without the outputs of earlier runs and other robots."""
-        topics = (t for t in sorted(self.log.survey.topics) if not is_own_output(t, self.schema_name(t)))
+        """Return the topics with messages of a role, without the outputs of earlier runs and other robots.
+
+        One whose name is empty is left out, too: no configuration can name it.
+        """
+        named = filter(None, sorted(self.log.survey.topics))
+        topics = (t for t in named if not is_own_output(t, self.schema_name(t)))
         return [topic for topic in topics if self.kind(topic) == role and not self._is_of_other_robot(topic)]
 
     def _is_of_other_robot(self, topic: str) -> bool:

@@ -74,14 +74,14 @@ def field_doubts(
     acceleration = fields.get("acceleration", "")
     steady = _steady(acceleration, readings)
     if _sibling(acceleration, "z", readings):
-        if reason := _wrong_acceleration(acceleration, steady, readings):
+        if reason := _wrong_acceleration(schema, acceleration, steady, readings):
             wrong["acceleration"] = reason
         else:
             doubts["acceleration"] = (
                 f"acceleration is {acceleration}, the x axis of the sensor: it is that of the vehicle only "
                 "where x points forward, and gravity enters on slopes"
             )
-    if reason := _tilted_axis(fields.get("yaw_rate", ""), acceleration, steady, readings):
+    if reason := _tilted_axis(schema, fields.get("yaw_rate", ""), acceleration, steady, readings):
         wrong["yaw_rate"] = reason
     return wrong, doubts
 
@@ -90,6 +90,14 @@ def frame_of_vectors(schema: str, readings: Sequence[StatusReading]) -> str:
     """Return the frame along whose axes the vectors of a message are; empty where nothing says so."""
     path = _FRAME_OF_VECTORS.get(kind_of(schema))
     return _text(path, readings).lstrip("/") if path else ""
+
+
+def _likely_frame(schema: str, readings: Sequence[StatusReading]) -> str:
+    """Return the frame of all vectors of a message; of an unknown one that of its header."""
+    known = (
+        kind_of(schema) in _FRAME_OF_VECTORS
+    )  # the header of an Odometry names the frame of its pose alone
+    return frame_of_vectors(schema, readings) if known else _text("header.frame_id", readings).lstrip("/")
 
 
 def is_one_axis(path: str, readings: Sequence[StatusReading]) -> bool:
@@ -128,6 +136,8 @@ def _wrong_twist(
         return {}
     if is_fixed_frame(frame):
         return {"speed": f"{speed} is along an axis of the frame {frame!r}, not along the vehicle"}
+    if is_optical(frame):
+        return {"speed": f"{speed} points to the right, as {frame} is an optical frame"}
     names = {frame.rsplit("/", 1)[-1]: frame}
     if not any(abs(r.values.get(fields.get("yaw_rate", ""), 0.0)) > 0 for r in readings):
         names[topic] = topic  # what turns has an Imu, whose axes it is along (kitti2bag's gps/vel)
@@ -140,10 +150,17 @@ def _wrong_twist(
     return {}
 
 
-def _wrong_acceleration(path: str, steady: Mapping[str, float], readings: Sequence[StatusReading]) -> str:
+def _wrong_acceleration(
+    schema: str, path: str, steady: Mapping[str, float], readings: Sequence[StatusReading]
+) -> str:
     """Return why the x axis of a vector is no acceleration of the vehicle; empty: nothing says so."""
-    if frame := _optical_frame(readings):
+    if "LocalPosition" in kind_of(schema):
+        return f"{path} is the acceleration to the north, not along the vehicle"
+    frame = _likely_frame(schema, readings)
+    if is_optical(frame):
         return f"{path} points to the right, as {frame} is an optical frame"
+    if is_fixed_frame(frame):
+        return f"{path} is along an axis of the frame {frame!r}, not along the vehicle"
     if _is_in_g(steady):
         return f"{path} is in g, where a status is in m/s2: gravity is {abs(steady['z']):.2f}"
     if abs(steady.get("x", 0.0)) > GRAVITY_M_S2:
@@ -152,7 +169,11 @@ def _wrong_acceleration(path: str, steady: Mapping[str, float], readings: Sequen
 
 
 def _tilted_axis(
-    yaw_rate: str, acceleration: str, steady: Mapping[str, float], readings: Sequence[StatusReading]
+    schema: str,
+    yaw_rate: str,
+    acceleration: str,
+    steady: Mapping[str, float],
+    readings: Sequence[StatusReading],
 ) -> str:
     """Return why a rate about the z axis of a sensor is not about the way up; empty: nothing says so.
 
@@ -161,9 +182,9 @@ def _tilted_axis(
     """
     if not yaw_rate.lower().endswith("z") or not _sibling(f"{yaw_rate[:-1]}x", "y", readings):
         return ""
-    if frame := _optical_frame(readings):
+    frame = _likely_frame(schema, readings)
+    if is_optical(frame):
         return f"{yaw_rate} is about an axis that points forward, as {frame} is an optical frame"
-    frame = _text("header.frame_id", readings)
     if words_of(frame.rsplit("/", 1)[-1]) & _DOWN:
         return f"{yaw_rate} is about an axis that points down, by the name of its frame {frame!r}"
     if len(steady) < 3:
@@ -194,12 +215,6 @@ def _steady(path: str, readings: Sequence[StatusReading]) -> dict[str, float]:
 
 def _is_in_g(steady: Mapping[str, float]) -> bool:
     return len(steady) == 3 and _IN_G[0] < abs(steady["z"]) < _IN_G[1]
-
-
-def _optical_frame(readings: Sequence[StatusReading]) -> str:
-    """Return the frame that the messages name where it is one of a camera (z forward, x right), else ""."""
-    frame = _text("header.frame_id", readings)
-    return frame if is_optical(frame) else ""
 
 
 def _text(path: str, readings: Sequence[StatusReading]) -> str:

@@ -17,8 +17,8 @@ from perception.types import CameraInfo
 OFF_CENTRE, FAR_OFF_CENTRE = 0.08, 0.15
 """Shares of the size of a picture by which the middle of a lens is seldom, and never, off its middle."""
 
-LEAST_ALIGNED = 0.9
-"""The cosine of the angle between two axes, 26 degrees, up to which they point to the same side."""
+LOOKS_UP = 0.7
+"""The cosine of the angle to the vertical, 45 degrees, up to which a camera of a vehicle looks at the sky."""
 
 
 def lens_doubts(log: Log, config: Config) -> Iterator[str]:
@@ -65,14 +65,15 @@ def _doubt(camera: CameraConfig, info: CameraInfo) -> str:
 
 
 def _not_optical(frames: FirstFrames, frame: str) -> str:
-    """Return that a frame lies as that of the vehicle, x forward, where a camera's has z forward."""
+    """Return that a frame has z up, as that of a vehicle with x forward, where a camera's has z forward."""
     base = frames.named_base(frame) if frame and frames.tree.edges else None
     base_from_camera = frames.tree.target_from_source(base, frame) if base is not None else None
-    if base_from_camera is None or np.diag(base_from_camera)[:3].min() < LEAST_ALIGNED:
+    if base_from_camera is None or base_from_camera[2, 2] < LOOKS_UP:
         return ""
     return (
-        f"its frame {frame!r} lies as that of the vehicle ({base!r}), x forward and z up: so it looks "
-        "straight up, and nothing is where it is seen; record the optical frame (x right, y down, z forward)"
+        f"its frame {frame!r} has z up in {base!r}, as that of a vehicle has: so it looks straight up, and "
+        "unless it is mounted so, nothing is where it is seen; record the optical frame (x right, y down, z "
+        "forward)"
     )
 
 

@@ -2,6 +2,7 @@
 
 A bare number near the arrival is read as it comes (`perception.logs.decoding.stamps`). One of another clock
 tells its unit by its rate: over the first messages it grows by as much as arrival does, in one unit only.
+Stamps that stand still, or are coarser than the messages come, do not say when each was measured.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from perception.autoconfig.first_messages import first_messages
-from perception.config import Config, Role, StampConfig
+from perception.autoconfig.shared_stamps import shared_stamps
+from perception.config import Config, Role, SensorConfig, StampConfig
 from perception.logs import Log, bare_times, decode
 from perception.logs.decoding.stamps import UNIT_NS
 from perception.types import Decoded, Message, Undecodable
@@ -44,11 +46,21 @@ def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
         return config, notes
     reference = firsts.get(config.reference)
     offset_ns = 0 if reference is None else reference.offset_ns
-    changes = {}
+    changes: dict[str, SensorConfig] = {}
     for name, first in firsts.items():
-        unit = _note(name, first, offset_ns, notes)
-        if unit is not None:
-            stamp = StampConfig(field=first.field, unit=unit)
+        rule = stamps.get(first.topic)
+        if rule is not None and rule.arrival:
+            notes.reasons.append(f"{name}: arrival stands in for its stamps, as configured")
+            continue
+        shared = None if first.configured else shared_stamps(log, roles[first.topic], first.topic)
+        if shared is not None:
+            kept = f"to use them all the same, set sensors.{name}.stamp: {{source: message}}"
+            notes.warnings.append(f"{shared}; {kept}")
+            stamp: StampConfig | None = StampConfig(source="arrival")
+        else:
+            unit = _note(name, first, offset_ns, notes)
+            stamp = None if unit is None else StampConfig(field=first.field, unit=unit)
+        if stamp is not None:
             changes[name] = sections[name].model_copy(update={"stamp": stamp})
     if not changes:
         return config, notes

@@ -18,6 +18,9 @@ from perception.logs.decoding.foxglove import PICTURE_FILE
 from perception.text import listed
 from perception.types import StatusReading
 
+_FIELDS_VARY = ("json", "protobuf")
+"""Encodings in which a message may leave fields out: signals of a bus that have not come yet, say."""
+
 
 class _StatusCandidate(NamedTuple):
     """A topic that could be the status: its numbers, the channels among them, and what speaks against it."""
@@ -173,6 +176,9 @@ def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames) -> _StatusCa
     schema = draft.schema_name(topic)
     channel = draft.log.channels.get(topic)
     definition = channel.schema if channel is not None else None
+    if channel is not None and channel.encoding in _FIELDS_VARY:
+        later = spread_decoded(draft.log, topic, "status")
+        paths |= {path for message in later if isinstance(message, StatusReading) for path in message.values}
     fields = names.known_fields(paths, schema) or names.fields_of_topic(topic, paths)
     if fields and (word := names.of_other_thing(_own_part(draft, topic), schema, fields.values())):
         reason = f"its name says {word!r}, not the vehicle; an input is named in sensors.status.topic"

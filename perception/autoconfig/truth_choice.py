@@ -28,6 +28,7 @@ def choose_truth(draft: ConfigDraft) -> None:
         truth["boxes"] = boxes[0]
         draft.reasons.append(f"truth: {boxes[0]} ({draft.schema(boxes[0])}), for metrics only")
         draft.leave_out((t for t in topics if t != boxes[0]), "second_choice", f"the truth is {boxes[0]}")
+        _warn_of_other_camera(draft, boxes[0])
     elif boxes and (of_cameras := _of_cameras(draft, boxes)):
         truth["camera_boxes"] = of_cameras
         listed = ", ".join(f"{topic} of {name}" for name, topic in of_cameras.items())
@@ -40,6 +41,18 @@ def choose_truth(draft: ConfigDraft) -> None:
     _choose_control_truth(draft, truth)
     if truth:
         draft.data["truth"] = truth
+
+
+def _warn_of_other_camera(draft: ConfigDraft, topic: str) -> None:
+    """Warn of boxes whose frame is that of no camera: they are taken as those of the reference camera."""
+    frame = first_frame(draft.log, topic, "truth_boxes")
+    pictures = [section["topic"] for section in draft.of_sensors("camera").values()]
+    frames = {first_frame(draft.log, picture, "camera") for picture in pictures}
+    if frame and frames and frame not in frames and "" not in frames:
+        draft.warnings.append(
+            f"truth: the boxes on {topic} are of the frame {frame!r}, the pictures of "
+            f"{', '.join(map(repr, sorted(frames)))}: they are taken as boxes in those of {pictures[0]}"
+        )
 
 
 def _of_cameras(draft: ConfigDraft, topics: list[str]) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.first_messages import first_decoded
 from perception.logs import Log
@@ -24,7 +26,7 @@ def truth_doubt(log: Log, topic: str) -> str:
     drawn = any(scene.change is not None and scene.change.entities for scene in scenes)
     if drawn and not any(scene.items or scene.ignored for scene in scenes):
         return f"its scenes hold no cuboids (in {len(scenes)} messages), as those of a map"
-    found = (cuboid.score for scene in scenes for cuboid in scene.items if 0 < cuboid.score < 1)
+    found = (cuboid.score for scene in scenes for cuboid in scene.items if _is_of_a_detector(cuboid.score))
     score = None if names.says_truth(topic) else next(found, None) or _score(log, topic)
     if score is not None:
         return f"its boxes have scores ({score:.2g}), as those of a detector"
@@ -32,11 +34,16 @@ def truth_doubt(log: Log, topic: str) -> str:
 
 
 def _score(log: Log, topic: str) -> float | None:
-    """Return the first score that is neither 0, which is not set, nor 1; None where there is none."""
+    """Return the first score that is that of a detector; None where there is none."""
     for reading in first_decoded(log, topic, "status", _MESSAGES):
         if not isinstance(reading, StatusReading):
             continue
         for path in (f"detections.{i}.{end}" for i in range(_BOXES) for end in _SCORES):
-            if 0 < reading.values.get(path, 0.0) < 1:
-                return float(reading.values[path])
+            if _is_of_a_detector(score := reading.values.get(path, 0.0)):
+                return float(score)
     return None
+
+
+def _is_of_a_detector(score: float) -> bool:
+    """Return whether a score, also in percent, is neither unset nor the one that labels have."""
+    return 0 < score < math.inf and score not in (1, 100)

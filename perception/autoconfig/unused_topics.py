@@ -82,6 +82,8 @@ def _reason(log: Log, topic: str) -> tuple[UnusedCode, str]:
         return "no_messages", "no messages"
     if names.is_own_output(topic, schema):
         return "own_output", "an output of an earlier run"
+    if not topic:
+        return "not_configured", "its name is empty: no configuration can name it"
     if schema == PICTURE_FILE:
         return "not_configured", "the names of the pictures' files, by which labels are joined (truth.labels)"
     if names.is_housekeeping(topic, schema):

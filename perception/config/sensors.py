@@ -25,11 +25,18 @@ class StampConfig(Section):
     """The dotted path of the time in the message; null: `header.stamp`, `timestamp` and the like."""
     unit: Literal["s", "ms", "us", "ns"] | None = None
     """The unit of a time that is a bare number; null: what brings it near the arrival."""
+    source: Literal["message", "arrival"] | None = None
+    """`arrival`: the time of arrival stands in, whatever the messages say. `message`: their own stamps hold,
+    also where many messages share one. null: arrival where they do, else the messages' own."""
 
     @model_validator(mode="after")
     def _something(self) -> StampConfig:
-        if self.field is None and self.unit is None:
-            raise ValueError("expected field, unit or both")
+        if self.field is None and self.unit is None and self.source is None:
+            raise ValueError("expected field, unit or source")
+        if self.source == "arrival" and (self.field, self.unit) != (None, None):
+            raise ValueError(
+                "expected either `source: arrival`, or the field and unit of the message's own time"
+            )
         return self
 
 
@@ -178,7 +185,9 @@ class SensorsConfig(Section):
     def stamps(self) -> dict[str, StampRule]:
         """Return how stamps are to be read, of the topics that say it."""
         return {
-            section.topic: StampRule(section.stamp.field, section.stamp.unit)
+            section.topic: StampRule(
+                section.stamp.field, section.stamp.unit, section.stamp.source == "arrival"
+            )
             for section in self.named.values()
             if section.stamp is not None
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from perception.align.truth.box_fit import BoxFit
@@ -119,7 +118,7 @@ def grouped_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             if row.get("log", "") == log
         ]
         for warned in grouped(of_log):
-            yield {**asdict(warned), "log": log}
+            yield {"code": warned.code, "text": warned.text, "count": warned.count, "log": log}
 
 
 def with_missing_truth(

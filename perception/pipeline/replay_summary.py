@@ -20,11 +20,15 @@ LOSS_ROWS = ("corrupt", "undecodable", "lost")
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A warning. `count` is the number of samples with it; `text` is that of the first."""
+    """A warning. `count` is the number of samples with it; `text` is that of the first.
+
+    Those of single samples say so (`of_samples`); others are about the run.
+    """
 
     code: str
     text: str
     count: int = 1
+    of_samples: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,4 +52,5 @@ def _joined(code: str, members: Sequence[tuple[str, Warned]]) -> Warned:
     effect, _, reason = texts[0].partition(": ")
     first = ": " if len(set(texts)) == 1 else "; the first: "
     sensors = sensors_text(about for about, _ in members)
-    return Warned(code, f"{effect} ({sensors}){first}{reason}", max(warned.count for _, warned in members))
+    count = max(warned.count for _, warned in members)
+    return Warned(code, f"{effect} ({sensors}){first}{reason}", count, members[0][1].of_samples)

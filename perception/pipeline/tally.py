@@ -46,16 +46,13 @@ class Tally:
                 codes = self.absences.setdefault(name, {})
                 codes[given.absence.code] = codes.get(given.absence.code, 0) + 1
                 self.absence_texts.setdefault((name, given.absence.code), given.absence.text)
-        for code, text in output.warnings.items():
-            self.warn(code, text)
-        for issue in sample.issues:
-            self.warn(*placing_warning(issue))
-        for code, text in missing_warnings(truth):
-            self.warn(code, text)
+        told = [*output.warnings.items(), *map(placing_warning, sample.issues), *missing_warnings(truth)]
+        for code, text in told:
+            self.warn(code, text, of_samples=True)
         self.first_ns = sample.tick.log_time_ns if self.first_ns is None else self.first_ns
         self.last_ns = sample.tick.log_time_ns
 
-    def warn(self, code: str, text: str, count: int = 1) -> None:
+    def warn(self, code: str, text: str, count: int = 1, of_samples: bool = False) -> None:
         """Count a warning; its text is that of the first with its code."""
         before = self.warnings.get(code, Warned(code, text, 0))
-        self.warnings[code] = Warned(code, before.text, before.count + count)
+        self.warnings[code] = Warned(code, before.text, before.count + count, of_samples)

@@ -72,10 +72,14 @@ TimeUnit = Literal["s", "ms", "us", "ns"]
 
 
 class StampRule(NamedTuple):
-    """How a user wants stamps to be read: the dotted path of the time, and the unit of a bare number."""
+    """How a user wants stamps to be read: the dotted path of the time, and the unit of a bare number.
+
+    With `arrival` they are not read: the time of arrival stands in.
+    """
 
     field: str | None = None
     unit: TimeUnit | None = None
+    arrival: bool = False
 
 
 # Every decoded message carries topic, stamp_ns, log_time_ns, and

@@ -98,7 +98,21 @@ def test_no_wait_is_chosen_that_would_be_of_another_scene(tmp_path: Path) -> Non
         assert config.wait_ms == 0
         (problem,) = absence_problems(AlignmentSimulation(log, config), config)
     assert problem.code == "range_mostly_absent"
-    assert "too late by 800 ms; set wait_ms: " in problem.text
+    assert "too late by 800 ms, or its clock is behind; set wait_ms: " in problem.text
+
+
+@pytest.mark.parametrize("topic", ["/camera/image", "/scan"])
+def test_no_tolerance_cures_a_clock_that_jumps_midway(tmp_path: Path, topic: str) -> None:
+    log = SmallLog()
+    for begin_s, ahead_s in ((0.0, 0.0), (2.0, 30.0)):
+        for make, name in ((log.image, "/camera/image"), (log.scan, "/scan")):
+            ahead = ahead_s if name == topic else 0.0
+            early = 0.01 if name == "/scan" else 0.0
+            make(name, start_s=begin_s + ahead - early, delay_s=-ahead, seconds=2.0 + begin_s)
+    with open_log(log.calibration().write(tmp_path / "log.mcap")) as opened:
+        (problem,) = absence_problems(AlignmentSimulation(opened, explicit()), explicit())
+    assert problem.sensor == "range"
+    assert f"stamps on {topic} jump or stand still: correct them" in problem.text
 
 
 @settings(max_examples=15, deadline=None)

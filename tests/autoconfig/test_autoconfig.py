@@ -146,6 +146,16 @@ def test_a_message_of_one_number_is_named_by_its_topic(tmp_path: Path) -> None:
     assert "(data)" in reasons["/car/battery"]
 
 
+def test_a_field_that_the_first_messages_leave_out_is_found(tmp_path: Path) -> None:
+    def signals(i: int) -> dict[str, object]:
+        return {"speed": 3.0 + i} if i % 8 == 7 else {"yaw_rate": 0.1, "speed": None}
+
+    choice = choice_of(SmallLog().image().json("/can/signals", signals, hz=50.0), tmp_path)
+    status = choice.config.sensors.status
+    assert status is not None
+    assert set(status.fields) == {"speed", "yaw_rate"}
+
+
 def test_a_speed_in_another_unit_is_named_where_there_is_no_other(tmp_path: Path) -> None:
     log = SmallLog().image().json("/plc", lambda i: {"speed_kmh": 36.0, "yawRateDeg": 1.0, "ax": 0.1})
     warnings = " ".join(choice_of(log, tmp_path).warnings)

@@ -400,6 +400,52 @@ def test_a_velocity_along_the_axes_of_the_world_is_no_speed(
         assert any(frame in text and "linear.x" in text for text in choice.warnings)
 
 
+@pytest.mark.parametrize(
+    ("pose_frame", "frame", "channels"),
+    [
+        ("odom", "base_link", {"speed", "yaw_rate"}),
+        ("odom_ned", "base_link", {"speed", "yaw_rate"}),
+        ("odom", "base_link_frd", {"speed"}),
+        ("odom", "left_camera_optical_frame", set()),
+        ("odom", "robot1_odom", {"yaw_rate"}),
+    ],
+)
+def test_the_axes_of_an_odometry_are_those_of_its_child_frame(
+    tmp_path: Path, pose_frame: str, frame: str, channels: set[str]
+) -> None:
+    def message(i: int) -> dict[str, object]:
+        linear, angular = {"x": 2.0, "y": 0.1, "z": 0.0}, {"x": 0.0, "y": 0.0, "z": 0.1}
+        twist = {"twist": {"linear": linear, "angular": angular}}
+        return {"header": {"frame_id": pose_frame}, "child_frame_id": frame, "twist": twist}
+
+    log = SmallLog().image().json("/vo", message, name="nav_msgs/msg/Odometry")
+    status = choice_of(log, tmp_path).config.sensors.status
+    assert (set(status.fields) if status is not None else set()) == channels
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "reason"),
+    [
+        (
+            "geometry_msgs/msg/AccelStamped",
+            {"header": {"frame_id": "map"}},
+            "along an axis of the frame 'map'",
+        ),
+        ("geometry_msgs/msg/AccelStamped", {"header": {"frame_id": "base_link"}}, ""),
+        ("px4_msgs/msg/VehicleLocalPosition", {"vx": 3.0, "vy": 1.0}, "to the north"),
+    ],
+)
+def test_an_acceleration_along_the_axes_of_the_world_is_none_of_the_vehicle(
+    tmp_path: Path, name: str, message: dict[str, object], reason: str
+) -> None:
+    linear = {"x": 0.5, "y": 0.1, "z": 0.0}
+    values = {"ax": 0.5, "ay": 0.1, "az": 0.0} if "vx" in message else {"accel": {"linear": linear}}
+    log = SmallLog().image().json("/accel", lambda i: {**message, **values}, name=name)
+    choice = choice_of(log, tmp_path)
+    assert (choice.config.sensors.status is None) == bool(reason)
+    assert not reason or any(reason in text for text in choice.warnings)
+
+
 def test_a_velocity_of_the_vehicle_goes_before_those_of_the_world(tmp_path: Path) -> None:
     log = SmallLog().image()
     for topic, frame in (("/gps_vel", "map"), ("/velocity_body", "base_link"), ("/velocity_local", "map")):
@@ -516,6 +562,16 @@ def test_every_topic_is_used_or_named_with_a_reason(
         assert used | set(unused) == held
         assert len(unused) == len(set(unused))
         assert all(item.reason for item in each.unused)
+
+
+def test_a_topic_without_a_name_is_none_of_the_sensors(tmp_path: Path) -> None:
+    log = SmallLog().image().status("")
+    choice = choice_of(log, tmp_path)
+    assert choice.config.sensors.status is None
+    assert codes(choice)[""] == "not_configured"
+    choice = choice_of(log.status("/vehicle/state"), tmp_path)
+    assert choice.config.sensors.status is not None
+    assert choice.config.sensors.status.topic == "/vehicle/state"
 
 
 def test_declared_topics_without_messages_are_named(tmp_path: Path) -> None:

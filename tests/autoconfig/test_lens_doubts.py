@@ -59,7 +59,14 @@ def test_a_lens_far_from_the_middle_is_a_warning(
 
 @pytest.mark.parametrize(
     ("base", "turn", "is_said"),
-    [("base_link", LEVEL, True), ("base_link", FORWARD, False), ("rig_optical", LEVEL, False)],
+    [
+        ("base_link", LEVEL, True),
+        ("base_link", FORWARD, False),
+        ("rig_optical", LEVEL, False),
+        ("base_link", {"z": 0.7071, "w": 0.7071}, True),  # as the frame of a camera to the left
+        ("base_link", {"y": 0.2588, "w": 0.9659}, True),  # of one that looks 30 degrees down
+        ("base_link", {"x": -0.6533, "y": 0.6533, "z": -0.2706, "w": 0.2706}, False),  # optical, 45 down
+    ],
 )
 def test_a_frame_of_a_camera_that_is_not_optical_is_a_warning(
     tmp_path: Path, base: str, turn: dict[str, float], is_said: bool

@@ -10,7 +10,8 @@ import pytest
 from perception.autoconfig import ConfigChoice, complete_config
 from perception.autoconfig.truth_doubts import truth_doubt
 from perception.logs import open_log
-from perception.types import Schema
+from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.types import Schema, TruthBox
 from tests.small_logs import SmallLog
 
 DEFINITION = b"""std_msgs/Header header
@@ -44,7 +45,13 @@ def choice_of(log: SmallLog, folder: Path) -> ConfigChoice:
 
 @pytest.mark.parametrize(
     ("topic", "score", "taken"),
-    [("/yolo/boxes", 0.4, False), ("/yolo/boxes", 1.0, True), ("/boxes", 0.0, True), ("/labels", 0.4, True)],
+    [
+        ("/yolo/boxes", 0.4, False),
+        ("/yolo/boxes", 87.5, False),  # in percent
+        ("/yolo/boxes", 1.0, True),
+        ("/boxes", 0.0, True),
+        ("/labels", 0.4, True),
+    ],
 )
 def test_boxes_with_scores_are_those_of_a_detector(
     tmp_path: Path, topic: str, score: float, taken: bool
@@ -56,8 +63,19 @@ def test_boxes_with_scores_are_those_of_a_detector(
     if not taken:
         (item,) = [item for item in choice.unused if item.topic == topic]
         assert item.code == "no_truth"
-        assert "have scores (0.4)" in item.reason
+        assert f"have scores ({score:.2g})" in item.reason
         assert any(topic in text and "truth.boxes" in text for text in choice.warnings)
+
+
+@pytest.mark.parametrize(("frame", "is_said"), [("camera", False), ("", False), ("rear_camera", True)])
+def test_boxes_of_the_frame_of_no_camera_are_a_warning(tmp_path: Path, frame: str, is_said: bool) -> None:
+    log = SmallLog().image(frame="camera")
+    boxes = [TruthBox("car", (1.0, 2.0, 3.0, 4.0), 5.0, 1.0, "1")]
+    schema = SCHEMAS["perception.Detections"]
+    log.stream("/boxes", schema, "protobuf", lambda i, stamp: encode_truth(stamp, frame, boxes))
+    choice = choice_of(log, tmp_path)
+    assert choice.config.truth.boxes == "/boxes"
+    assert any("of the frame 'rear_camera'" in text for text in choice.warnings) == is_said
 
 
 def scene(cubes: int, entities: int = 1, **metadata: str) -> dict[str, object]:

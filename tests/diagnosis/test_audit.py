@@ -156,6 +156,21 @@ def test_stamps_that_jump_ahead_without_the_arrival_are_found(tmp_path: Path) ->
     assert "jump ahead 1 time, by up to 60.1 s" in the(found, "stamps_jump").text
 
 
+@pytest.mark.parametrize(("step_ns", "code"), [(1_000_000_000, "unstamped"), (200_000_000, "stamps_still")])
+def test_stamps_that_are_too_coarse_are_found(tmp_path: Path, step_ns: int, code: str) -> None:
+    log = SmallLog().image().calibration().transforms().status(hz=10.0)
+
+    def coarse(i: int, stamp: int) -> bytes:
+        message = LaserScan(frame_id="laser", start_angle=-1, end_angle=1, ranges=[5.0 + 0.01 * i] * 8)
+        message.timestamp.FromNanoseconds(stamp // step_ns * step_ns)
+        return message.SerializeToString()
+
+    log.stream("/scan", log_schema("LaserScan"), "protobuf", coarse)
+    finding = the(audit_of(log, tmp_path), code)
+    assert finding.topic == "/scan"
+    assert finding.heads == (("distance",) if code == "unstamped" else ())
+
+
 def test_stamps_of_another_clock_are_found(tmp_path: Path) -> None:
     log = SmallLog().image().scan(delay_s=1e5)
     found = audit_of(log, tmp_path)
@@ -390,6 +405,20 @@ def test_no_setting_is_named_for_a_clock_that_differs(tmp_path: Path, ahead_s: f
     assert "raise" not in finding.text
 
 
+@pytest.mark.parametrize("topic", ["/camera/image", "/scan"])
+def test_no_setting_is_named_for_a_clock_that_jumps_midway(tmp_path: Path, topic: str) -> None:
+    log = SmallLog()
+    for begin_s, ahead_s in ((0.0, 0.0), (2.0, 5.0)):
+        for make, name in ((log.image, "/camera/image"), (log.scan, "/scan")):
+            ahead = ahead_s if name == topic else 0.0
+            make(name, start_s=begin_s + ahead, delay_s=-ahead)
+    audit = audit_of(log.calibration(), tmp_path)
+    finding = the(audit, "absent")
+    assert f"stamps on {topic} jump or stand still (arrival less stamp differs by 5000 ms)" in finding.text
+    assert "wait_ms" not in finding.text
+    assert "stamps_jump" in codes(audit)
+
+
 @pytest.mark.parametrize(("away_s", "severity"), [(0.0, ""), (60.0, "warning")])
 def test_poses_of_another_time_are_found(tmp_path: Path, away_s: float, severity: str) -> None:
     def turning(i: int, stamp: int) -> bytes:
@@ -431,6 +460,13 @@ def test_log_times_in_another_unit_are_found(tmp_path: Path, unit: str, factor: 
     log = SmallLog().sound()
     log.rows = [(log_time // factor, *rest) for log_time, *rest in log.rows]
     assert f"perhaps in {unit}, where nanoseconds" in the(audit_of(log, tmp_path), "log_time_unit").text
+
+
+def test_a_clock_that_was_started_again_is_no_other_unit_of_log_times(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=1).image(seconds=1, start_s=-1999.0, delay_s=2000.0)
+    found = audit_of(log, tmp_path)
+    assert the(found, "stamps_back")
+    assert not [finding for finding in found.findings if finding.code == "log_time_unit"]
 
 
 def test_sensors_that_share_a_topic_are_found(tmp_path: Path) -> None:

@@ -263,6 +263,19 @@ def test_point_cloud_of_mixed_types(encode: Any) -> None:
     assert found.radial_speed_m_s.tolist() == [-1.5, 0, 3]
 
 
+@both
+def test_points_that_were_not_set_stay_none_where_the_cloud_has_a_pose(encode: Any) -> None:
+    message = cloud()
+    message.data = np.zeros(1, POINTS).tobytes() + message.data
+    message.pose.position.z, message.pose.orientation.w = 1.5, 1.0
+    found = decode(encode(message))
+    assert isinstance(found, RangeScan)
+    nan = np.nan
+    np.testing.assert_array_equal(found.points_m[:2], np.array([[nan] * 3, [1, 0.5, -0.5]], np.float32))
+    assert found.intensity is not None
+    assert found.intensity.tolist() == [0, 10, 20, 255]
+
+
 def test_point_cloud_faults() -> None:
     message = cloud()
     del message.fields[2]

@@ -470,6 +470,11 @@ def test_vision_msgs_detections() -> None:
     )
     assert isinstance(found, TruthBoxes)
     assert found.frame_id == "map"  # of all its boxes
+    unset = t["Header"](t["Time"](0, 0), "map")
+    found = sent(
+        "Detection2DArray", t["Detection2DArray"](unset, [t["Detection2D"](head, results, flat, "7")])
+    )
+    assert (found.stamp_ns, found.stamped) == (STAMP, True)  # of its boxes
     assert np.isnan(box.distance_m)
     solid = t["BoundingBox3D"](
         t["Pose"](t["Point"](1.0, 2.0, 3.0), t["Quaternion"](0.0, 0.0, 0.0, 1.0)), t["Vector3"](4.0, 2.0, 1.5)

@@ -66,6 +66,18 @@ def test_an_invalid_head_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert "invalid: class 1, box 1; the first: no such layout\n" in capsys.readouterr().out
 
 
+def test_a_warning_of_some_samples_says_of_how_many(capsys: pytest.CaptureFixture[str]) -> None:
+    tally, sample = Tally(), absent_sample(TICK, "a test")
+    plain = Output(TICK, Detections(False, error="none"), Control(False, error="none"))
+    for warnings in ({"dark": "the picture is black"}, {}, {}):
+        tally.add(sample, replace(plain, warnings=warnings))
+    tally.warn("log", "the log is cut off")
+    show(replace(SUMMARY, frames=tally.frames, warnings=tuple(tally.warnings.values())), [])
+    said = capsys.readouterr().out
+    assert "warning: the picture is black (1 of 3 frames)\n" in said
+    assert "warning: the log is cut off\n" in said
+
+
 def test_of_several_cameras_each_says_it_for_itself() -> None:
     tally, seen = Tally(), Detections(True, ("left",))
     sample = absent_sample(TICK, "a test", cameras=("left", "right"))

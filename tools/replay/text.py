@@ -131,7 +131,9 @@ def _print_loss(console: Console, summary: Summary) -> None:
 
 def _print_warnings(console: Console, summary: Summary) -> None:
     for warned in grouped(summary.warnings):
-        times = f" ({warned.count} frames)" if warned.count > 1 else ""
+        times = f" ({warned.count} times)" if warned.count > 1 else ""
+        if warned.of_samples and summary.frames > 1:
+            times = f" ({warned.count} of {summary.frames} frames)"
         if warned.code in LOUD:
             console.print(Text(f"WARNING: {warned.text}{times}", style="bold yellow"))
         else:

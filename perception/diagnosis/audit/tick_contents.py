@@ -101,12 +101,16 @@ class AlignedLog:
             self._aligner.ledger.sample_done(sample, "used")
 
 
-def tick_rules(ticks: TickContents, config: Config, apart_ms: Mapping[str, float]) -> Iterator[Finding]:
+def tick_rules(
+    ticks: TickContents, config: Config, apart_ms: Mapping[str, float], unsteady: Mapping[str, float]
+) -> Iterator[Finding]:
     """Yield inputs that are absent in many ticks, with the commonest reason and its cure.
 
     Args:
         apart_ms: Topic -> how far its clock is behind that of the reference sensor.
+        unsteady: Topics whose stamps do not keep pace with their arrivals -> by how much.
     """
+    reference = config.sensors.named[config.reference].topic
     for name, codes in ticks.absent.items():
         share = codes.total() / ticks.ticks if ticks.ticks else 0.0
         if share <= OFTEN:
@@ -115,8 +119,13 @@ def tick_rules(ticks: TickContents, config: Config, apart_ms: Mapping[str, float
         topic = section.topic
         code, _ = codes.most_common(1)[0]
         cure = CURES[code]
-        if abs(apart_ms.get(topic, 0.0)) > OTHER_CLOCK_MS:
-            reference = config.sensors.named[config.reference].topic
+        changing = next((at for at in (topic, reference) if at in unsteady), None)
+        if changing is not None:
+            cure = (
+                f"stamps on {changing} jump or stand still (arrival less stamp differs by "
+                f"{unsteady[changing]:.0f} ms): correct them"
+            )
+        elif abs(apart_ms.get(topic, 0.0)) > OTHER_CLOCK_MS:
             cure = f"its clock is not that of {reference}, which no setting mends: correct its stamps"
         text = f"{topic} is absent in {share:.0%} of the ticks ({ticks.reasons[name, code]}): {cure}"
         yield Finding("absent", "warning", topic, text, RESTS_ON[section.kind])

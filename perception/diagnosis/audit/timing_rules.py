@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from perception.autoconfig.alignment_advice import UNSTEADY_MS
 from perception.config import Config
 from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity
 from perception.diagnosis.audit.log_contents import TopicContents
@@ -93,6 +94,16 @@ def clocks_apart_ms(sensors: Sequence[TopicContents], reference: TopicContents) 
     return {name: float(np.median(values)) for name, values in behind.items() if values.size}
 
 
+def unsteady_clocks(sensors: Sequence[TopicContents]) -> dict[str, float]:
+    """Return the topics whose stamps do not keep pace with arrivals, and how far these differ, ms."""
+    delays = {topic.name: Delay.of(topic.stamps) for topic in sensors}
+    return {
+        name: delay.jitter_ms
+        for name, delay in delays.items()
+        if delay is not None and delay.jitter_ms > UNSTEADY_MS
+    }
+
+
 def _reach_ms(topic: TopicContents, config: Config) -> float:
     section = config.sensors.named[config.sensor_names()[topic.name]]
     if section.policy == "nearest":
@@ -155,8 +166,11 @@ def unit_rules(reference: TopicContents) -> Iterator[Finding]:
     if len(times.stamps) < LEAST_STAMPS:
         return
     arrived, stamped = (float(max(held) - min(held)) for held in (times.arrivals, times.stamps))
+    steps = [float(np.median(np.abs(held))) for held in (times.steps_s(), times.stamp_steps_s())]
     for unit, factor in (("us", 1e3), ("ms", 1e6), ("s", 1e9)):
-        if arrived > 0 and abs(stamped / arrived / factor - 1) < 0.1:
+        # Stamps that jump once, as those of a machine that was started again, span as much by chance.
+        jumped = steps[0] > 0 and not 0.5 < steps[1] / steps[0] / factor < 2
+        if arrived > 0 and abs(stamped / arrived / factor - 1) < 0.1 and not jumped:
             text = (
                 f"stamps on {reference.name} run {factor:,.0f} times as fast as log times, perhaps in "
                 f"{unit}, where nanoseconds are expected: --start, --end, rates and gaps go by them"

@@ -57,6 +57,8 @@ class Envelope(NamedTuple):
     def times(self, stamp: Stamp) -> tuple[Times, Tail]:
         """Return the first and last fields of a decoded message without a frame."""
         message = self.message
+        if self.stamp_rule is not None and self.stamp_rule.arrival:
+            stamp = Stamp(message.log_time_ns, False, "as configured")
         tail = Tail(source=message.data, stamped=stamp.measured, stamp_problem=stamp.problem)
         return (message.topic, stamp.ns, message.log_time_ns), tail
 

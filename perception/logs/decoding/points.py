@@ -166,9 +166,13 @@ def speed_of(columns: Mapping[str, T]) -> T | None:
 
 
 def moved(points_m: Float32, frame_from_points: Matrix) -> Float32:
-    """Return the points in the frame of the pose; the same array where the pose is the identity."""
+    """Return the points in the frame of the pose; the same array where the pose is the identity.
+
+    A point at the sensor itself was not set: it becomes NaN, as the pose would make a return of it.
+    """
     if np.array_equal(frame_from_points, np.eye(4)):
         return points_m
     points: Float32 = points_m @ frame_from_points[:3, :3].T.astype(np.float32)
     points += frame_from_points[:3, 3].astype(np.float32)
+    points[~points_m.any(axis=1)] = np.nan
     return points

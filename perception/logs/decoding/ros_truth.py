@@ -12,9 +12,11 @@ from perception.logs.decoding.checks import (
     Skipped,
     checked_box_size,
     checked_rectangle,
+    first_measured,
     limited,
 )
 from perception.logs.decoding.ros_fields import frame_of, pose_of
+from perception.logs.decoding.stamps import Stamp
 from perception.types import Cuboid, Cuboids, Decoded, TruthBox, TruthBoxes
 
 
@@ -36,7 +38,7 @@ def detections_2d(ros: Any, envelope: Envelope) -> Decoded:
         except DecodeError as error:
             skipped.add(error)
     skipped.check(len(items), "boxes")
-    times, tail = envelope.times(envelope.stamp(ros))
+    times, tail = envelope.times(_stamp_of_all(ros, envelope))
     return TruthBoxes(
         *times,
         tuple(items),
@@ -45,6 +47,13 @@ def detections_2d(ros: Any, envelope: Envelope) -> Decoded:
         ignored_reason=skipped.reason,
         frame_id=_frame_of_all(ros),
     )
+
+
+def _stamp_of_all(ros: Any, envelope: Envelope) -> Stamp:
+    """Return the stamp of an array of detections, or the first of them that has one."""
+    own = envelope.stamp(ros)
+    headed = (item for item in ros.detections if hasattr(item, "header"))
+    return own if own.measured else first_measured([*map(envelope.stamp, headed)]) or own
 
 
 def _frame_of_all(ros: Any) -> str:
@@ -71,7 +80,7 @@ def detections_3d(ros: Any, envelope: Envelope) -> Decoded:
             continue
         items.append(Cuboid(label, track, frame_id, pose, sides))
     skipped.check(len(items), "boxes")
-    times, tail = envelope.times(envelope.stamp(ros))
+    times, tail = envelope.times(_stamp_of_all(ros, envelope))
     return Cuboids(*times, tuple(items), **tail, ignored=skipped.count, ignored_reason=skipped.reason)
 
 

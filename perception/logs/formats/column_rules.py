@@ -76,8 +76,10 @@ def time_column(names: Sequence[str]) -> tuple[int, str] | None:
 
 def stamps_of(cells: Sequence[str], unit: str, name: str, findings: Findings) -> list[int | None]:
     """Return the nanoseconds of times in text, exactly; None for what is no time."""
-    if any(_DATE.match(cell.strip()) for cell in cells[:5]):
-        findings.notes.append(f"{name}: dates without a zone are taken as UTC")
+    dates = [date for cell in cells[:5] if (date := _DATE.match(cell.strip()))]
+    if dates:
+        if not all(date[9] for date in dates):
+            findings.notes.append(f"{name}: dates without a zone are taken as UTC")
         return [date_ns(cell) for cell in cells]
     if any(_CLOCK.fullmatch(cell.strip()) for cell in cells[:5]):
         findings.notes.append(f"{name}: times of a day without a date count from 1970-01-01")

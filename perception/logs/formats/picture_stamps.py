@@ -19,8 +19,8 @@ _DATE = re.compile(
     r"(\d{4})[-_]?(\d\d)[-_]?(\d\d)[-_T ]?(\d\d)[-_:.]?(\d\d)[-_:.]?(\d\d)(?:[-_.](\d{1,9}))?(?!\d)"
 )
 _SECONDS = re.compile(r"(?<!\d)(\d{9,10})[._](\d{1,9})(?!\d)")
-_WHOLE = re.compile(r"(?<!\d)(\d{10}|\d{13}|\d{16}|\d{19})(?!\d)")
-_UNIT_NS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
+_WHOLE = re.compile(r"(?<!\d)(\d{10}|\d{13}|\d{16}|\d{18,19})(?!\d)")
+_UNIT_NS = {10: 10**9, 13: 10**6, 16: 10**3, 18: 1, 19: 1}  # by digits; Argoverse's nanoseconds are of 1980
 
 
 class TimedTable(NamedTuple):

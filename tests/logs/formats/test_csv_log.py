@@ -94,6 +94,13 @@ def test_dates_are_read_to_the_nanosecond(tmp_path: Path) -> None:
     assert [m.values["v"] for m in values if isinstance(m, StatusReading)] == [1.5, 2.5]
 
 
+@pytest.mark.parametrize(("zone", "is_said"), [("", True), ("Z", False), ("+02:00", False)])
+def test_a_zone_is_taken_as_utc_only_where_there_is_none(tmp_path: Path, zone: str, is_said: bool) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"date,v\n2011-09-26T13:02:25{zone},1\n2011-09-26T13:02:26{zone},2\n")
+    assert ("dates without a zone" in notes(path)) == is_said
+
+
 @pytest.mark.parametrize(
     ("cells", "first_ns"),
     [

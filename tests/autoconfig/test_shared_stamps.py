@@ -1,0 +1,136 @@
+"""Stamps that many messages share: arrival stands in where they say less than it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perception.autoconfig import ConfigChoice
+from perception.autoconfig.choose_config import choose_config
+from perception.config import Config, parse_config
+from perception.logs import open_log
+from perception.pipeline import replay
+from tests.pipeline.memory_plugin import MemoryPlugin
+from tests.small_logs import START_NS, Make, SmallLog
+
+S = 1_000_000_000
+
+
+class Restamped(SmallLog):
+    """Messages whose stamps are not those of their measurements."""
+
+    def __init__(self, stamp_of: Callable[[int, int], int]) -> None:
+        super().__init__()
+        self._stamp_of = stamp_of
+
+    def stream(self, topic, schema, encoding, make: Make, **how):  # type: ignore[no-untyped-def]
+        return super().stream(topic, schema, encoding, lambda i, ns: make(i, self._stamp_of(i, ns)), **how)
+
+
+def choice_of(log: SmallLog, path: Path, base: Config | None = None) -> ConfigChoice:
+    log.write(path)
+    with open_log(path) as opened:
+        return choose_config(opened, base)
+
+
+def by_arrival(choice: ConfigChoice) -> set[str]:
+    sensors = choice.config.sensors.named
+    return {name for name, section in sensors.items() if section.stamp and section.stamp.source == "arrival"}
+
+
+@pytest.mark.parametrize("hz", [10.0, 100.0])
+@pytest.mark.parametrize(
+    "stamp_of",
+    [
+        pytest.param(lambda i, ns: START_NS, id="a clock that stands"),
+        pytest.param(lambda i, ns: ns // S * S, id="whole seconds"),
+        pytest.param(lambda i, ns: ns // (S // 2) * (S // 2), id="half seconds"),
+        pytest.param(lambda i, ns: S, id="a clock that stands in 1970"),
+    ],
+)
+def test_arrival_stands_in_for_stamps_that_do_not_tell_messages_apart(
+    tmp_path: Path, stamp_of: Callable[[int, int], int], hz: float
+) -> None:
+    log = Restamped(stamp_of).image(seconds=4.0).status(hz=hz, seconds=4.0)
+    path = tmp_path / "a.mcap"
+    choice = choice_of(log, path)
+    assert by_arrival(choice) == {"camera", "status"}
+    camera, status = (text for text in choice.warnings if "arrival stands in" in text)
+    assert "stamps on /camera/image do not say when each message was measured" in camera
+    assert "set sensors.status.stamp: {source: message}" in status
+    with open_log(path) as opened:
+        summary = replay(opened, choice.config, MemoryPlugin())
+    assert summary.frames == 40
+    assert summary.inputs["camera"] == {"present": 40, "absent": 0}
+    assert summary.inputs["status"]["present"] >= 39
+
+
+def sent_again(i: int, ns: int) -> int:
+    return ns // S * S  # a picture a second, sent ten times
+
+
+def grouped(i: int, ns: int) -> int:
+    return ns // (S // 10) * (S // 10)
+
+
+def set_late(i: int, ns: int) -> int:
+    return max(ns, START_NS + 3 * S)
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        pytest.param(SmallLog().image(hz=2.0, seconds=8.0), id="a slow sensor"),
+        pytest.param(Restamped(lambda i, ns: ns // S * S).image(hz=1.0, seconds=9.0), id="a second each"),
+        pytest.param(
+            Restamped(sent_again).image(frozen=True, seconds=6.0), id="pictures that are sent again"
+        ),
+        pytest.param(
+            Restamped(lambda i, ns: ns // (S // 10) * (S // 10)).json(
+                "/state", lambda i: {"speed": i}, hz=100.0
+            ),
+            id="a bus that stamps groups",
+        ),
+        pytest.param(
+            Restamped(lambda i, ns: max(ns, START_NS + 3 * S)).image(seconds=20.0),
+            id="a clock that is set late",
+        ),
+        pytest.param(Restamped(lambda i, ns: START_NS).image(hz=10.0, seconds=0.5), id="too short to tell"),
+    ],
+)
+def test_stamps_that_are_shared_rightly_stay(tmp_path: Path, log: SmallLog) -> None:
+    assert not by_arrival(choice_of(log, tmp_path / "a.mcap"))
+
+
+def test_scanners_of_one_topic_share_their_stamp(tmp_path: Path) -> None:
+    log = SmallLog()
+    for index in range(8):
+        log.scan(
+            "/sonar", frame=f"sonar{index}", hz=1.0, seconds=6.0, ranges=lambda i, k=index: [1.0 + k + i]
+        )
+    assert not by_arrival(choice_of(log, tmp_path / "a.mcap"))
+
+
+@settings(max_examples=15, deadline=None)
+@given(hz=st.floats(5.0, 60.0), step_ms=st.integers(1, 60_000))
+def test_arrival_never_stands_in_for_stamps_that_rise_with_every_message(
+    tmp_path_factory: pytest.TempPathFactory, hz: float, step_ms: int
+) -> None:
+    """However fast that clock runs."""
+    log = Restamped(lambda i, ns: START_NS + i * step_ms * 1_000_000).image(hz=hz, seconds=2.0)
+    assert not by_arrival(choice_of(log, tmp_path_factory.mktemp("log") / "a.mcap"))
+
+
+@pytest.mark.parametrize(("source", "stamped"), [("message", True), ("arrival", False)])
+def test_a_user_decides_whose_time_holds(tmp_path: Path, source: str, stamped: bool) -> None:
+    section = {"topic": "/camera/image", "stamp": {"source": source}}
+    base = parse_config({"reference": "camera", "sensors": {"camera": section}})
+    choice = choice_of(Restamped(lambda i, ns: START_NS).image(), tmp_path / "a.mcap", base)
+    assert not [text for text in choice.warnings if "stamp" in text]
+    with open_log(tmp_path / "a.mcap") as opened:
+        summary = replay(opened, choice.config, MemoryPlugin())
+    assert (summary.inputs["camera"]["present"] == 1) is stamped
