@@ -71,7 +71,7 @@ SplitText = Annotated[
 
 
 class BatchArguments(Protocol):
-    """What these options say."""
+    """The values of these options."""
 
     output_dir: Path | None
     jobs: int | None

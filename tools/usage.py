@@ -1,4 +1,4 @@
-"""What is said of wrong usage: the error, the nearest name, and the help of the command that was meant."""
+"""The text of an error of usage: the error, the nearest name, and the help of the command that was meant."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class StampNotes:
 
 
 def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
-    """Return the configuration with the unit of stamps that tell it by their rate, and what is to be said."""
+    """Return the configuration with the unit of stamps that tell it by their rate, and the notes."""
     notes, roles, stamps = StampNotes(), config.roles(), config.stamps()
     sections = config.sensors.named
     firsts = {
@@ -120,7 +120,7 @@ class _FirstStamps:
 
 
 def _note(name: str, first: _FirstStamps, offset_ns: int, notes: StampNotes) -> TimeUnit | None:
-    """Add what is to be said of one sensor; return the unit to configure."""
+    """Add the notes on one sensor; return the unit to configure."""
     count = len(first.decoded)
     if first.stamped == count:
         if first.field and not first.configured:

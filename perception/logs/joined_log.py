@@ -18,7 +18,7 @@ from perception.logs.survey import Survey, TopicSurvey
 from perception.types import Channel, Message
 
 Part = tuple[str, Log]
-"""A log and its name in what is said of it."""
+"""A log and its name in texts."""
 
 
 class JoinedLog:

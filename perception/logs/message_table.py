@@ -36,7 +36,7 @@ class Reading(Protocol):
     """One pass over the rows."""
 
     damage: list[Damage]
-    """What it found beyond rows that cannot be read."""
+    """Damage beside the rows that cannot be read."""
 
     def fetch(self, row: int) -> bytes:
         """Return the content of a row. Raises Unreadable."""

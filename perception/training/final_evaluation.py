@@ -23,7 +23,7 @@ from perception.training.train_config import TrainConfig
 from perception.types import SENSORS
 
 REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
-"""What the final scores are computed with, so that they do not depend on the machine."""
+"""The engine of the final scores, the same on every machine."""
 
 SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
 

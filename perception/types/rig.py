@@ -70,7 +70,7 @@ class Rig:
 
 
 class Placing(NamedTuple):
-    """The rig of a moment as one camera sees it, and what is to be said about the returns of its scans."""
+    """The rig of a moment as one camera sees it, and the issues of the returns of its scans."""
 
     rig: Rig
     issues: tuple[RigIssue, ...] = ()

@@ -1,4 +1,4 @@
-"""What the monitor found in one run or in several, as text of 80 columns."""
+"""The findings of the monitor in one run or in several, as text of 80 columns."""
 
 from __future__ import annotations
 

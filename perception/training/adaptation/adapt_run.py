@@ -59,7 +59,7 @@ class _TimeParts(NamedTuple):
 
 @dataclass(slots=True)
 class _Adaptation:
-    """What an adaptation goes through."""
+    """The state of an adaptation."""
 
     options: AdaptOptions
     watcher: Watcher

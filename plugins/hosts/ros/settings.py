@@ -46,7 +46,7 @@ class RosSettings:
 NODE_KEYS = ("node", "control", "wheelbase_m", "use_sim_time", "definitions")
 """The settings of every ROS host."""
 ROS2_KEYS = (*NODE_KEYS, "transport", "domain", "connect", "listen", "type_hashes")
-"""Those of the host that needs no ROS installation."""
+"""The settings of the ROS 2 host."""
 
 
 def read_settings(options: Mapping[str, str], keys: tuple[str, ...], ahead_s: float) -> RosSettings:
