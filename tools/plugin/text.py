@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def print_listing(installed: list[Installed]) -> None:
     """Print a table of the installed plugins, with descriptions and errors below."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
+
+    from perception_tools.printed_tables import plain_table
 
     console = make_console()
     if not installed:
@@ -26,9 +26,7 @@ def print_listing(installed: list[Installed]) -> None:
             "No plugins are installed. One is a package with an entry point in 'perception.plugins'."
         )
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("plugin", "from", "inputs", "heads", "memory", "batch"):
-        table.add_column(column, overflow="fold")
+    table = plain_table(("plugin", "from", "inputs", "heads", "memory", "batch"), left=range(6))
     for item in installed:
         source = Text(f"{item.distribution} {item.version}".strip())
         manifest = item.manifest
