@@ -167,9 +167,12 @@ class SmallLog:
 
         return self.stream(topic, foxglove_schema(FrameTransforms), "protobuf", make, **{"hz": 1.0, **how})  # type: ignore[arg-type]
 
-    def truth(self, topic: str = "/truth/detections", **how: object) -> SmallLog:
+    def truth(self, topic: str = "/truth/detections", apart_m: float = 0.0, **how: object) -> SmallLog:
+        """A box in each message, each as much farther away than the one before."""
+
         def make(i: int, stamp: int) -> bytes:
-            return encode_truth(stamp, "camera", [TruthBox("car", (1.0, 2.0, 3.0, 4.0), 5.0, 1.0, "1")])
+            box = TruthBox("car", (1.0, 2.0, 3.0, 4.0), 5.0 + apart_m * i, 1.0, "1")
+            return encode_truth(stamp, "camera", [box])
 
         return self.stream(topic, SCHEMAS["perception.Detections"], "protobuf", make, **how)  # type: ignore[arg-type]
 

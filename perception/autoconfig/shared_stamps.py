@@ -15,7 +15,7 @@ from perception.logs import Log, Query, decode
 from perception.logs.sparing import is_sparing, look
 from perception.types import Message, Undecodable
 
-_FIRST = 16  # messages that are looked at in any log
+_FIRST = 8  # messages that are looked at in any log
 _MOST = 1024  # messages that are looked at where these share stamps
 _SHARED = 4  # messages to a stamp
 _PASSED_NS = 2_500_000_000  # what the messages looked at span, at most
@@ -29,9 +29,9 @@ def shared_stamps(log: Log, role: Role, topic: str) -> str | None:
     Looked at are the first messages and, with an index, some in the middle of the log: a clock may be set
     late.
     """
-    found = _Shared()
-    found.add(first_messages(log, topic, _FIRST), role)
-    if not found.often:
+    first = _Shared()
+    first.add(first_messages(log, topic, _FIRST), role)
+    if not first.often:
         return None
     survey = log.survey.topics[topic]
     starts = {survey.first_ns}
@@ -57,6 +57,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, int]] = Counter()
+        self._arrivals: dict[tuple[str, int], tuple[int, int]] = {}
         self._last: dict[str, int] = {}
         self.passed_ns = 0
 
@@ -69,7 +70,9 @@ class _Shared:
             first_ns = message.log_time_ns if first_ns is None else first_ns
             self.passed_ns = max(message.log_time_ns - first_ns, self.passed_ns)
             frame, content = getattr(decoded, "frame_id", ""), hash(message.data)
-            self._counts[frame, decoded.stamp_ns] += content != self._last.get(frame)
+            key = frame, decoded.stamp_ns
+            self._counts[key] += content != self._last.get(frame)
+            self._arrivals[key] = self._arrivals.get(key, (message.log_time_ns,))[0], message.log_time_ns
             self._last[frame] = content
             if self.passed_ns > _PASSED_NS:
                 break
@@ -89,5 +92,7 @@ class _Shared:
 
     @property
     def coarse(self) -> bool:
-        """Return whether time passed, and stamps hardly advanced."""
-        return self.passed_ns >= max((len(self.stamps) - 1) * _STEP_NS, _LEAST_NS)
+        """Return whether time passed, and stamps hardly advanced, within a stamp, too: not between bursts."""
+        within_ns = sum(last_ns - first_ns for first_ns, last_ns in self._arrivals.values())
+        bursts = 2 * within_ns < self.passed_ns * len({frame for frame, _ in self._arrivals})
+        return not bursts and self.passed_ns >= max((len(self.stamps) - 1) * _STEP_NS, _LEAST_NS)

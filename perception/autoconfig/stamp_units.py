@@ -62,9 +62,27 @@ def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
             stamp = None if unit is None else StampConfig(field=first.field, unit=unit)
         if stamp is not None:
             changes[name] = sections[name].model_copy(update={"stamp": stamp})
-    if not changes:
-        return config, notes
-    return config.model_copy(update={"sensors": config.sensors.replaced(changes)}), notes
+    if changes:
+        config = config.model_copy(update={"sensors": config.sensors.replaced(changes)})
+    return _with_truth(log, config, notes), notes
+
+
+def _with_truth(log: Log, config: Config, notes: StampNotes) -> Config:
+    """Return the configuration with arrival for topics of truth whose stamps do not tell messages apart."""
+    roles, known = config.roles(), config.stamps()
+    shared = {
+        topic: text
+        for topic in config.truth.topics
+        if topic not in known and (text := shared_stamps(log, roles[topic], topic)) is not None
+    }
+    if not shared:
+        return config
+    notes.warnings += [
+        f"{text}; to use them all the same, set truth.stamps: {{{topic}: {{source: message}}}}"
+        for topic, text in shared.items()
+    ]
+    stamps = {**config.truth.stamps, **dict.fromkeys(shared, StampConfig(source="arrival"))}
+    return config.model_copy(update={"truth": config.truth.model_copy(update={"stamps": stamps})})
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from perception.config.conflicts import conflicts, used_topics
-from perception.config.sensors import SensorsConfig
+from perception.config.sensors import SensorsConfig, StampConfig
 from perception.config.values import Duration, Number, Rate, Section, Topic
 from perception.text import did_you_mean
 from perception.types import extra_specs, head_spec
@@ -65,6 +65,9 @@ class TruthConfig(Section):
     classes: dict[str, str] = Field(default_factory=dict)
     """The log's class word -> the model's class; of other words those are kept that are a class here. Empty:
     words are taken as they are."""
+    incomplete_classes: tuple[str, ...] = ()
+    """The classes (of the plugin) of which not every object is labelled: what is found of them beside the
+    labels is no false alarm. For evaluations; a training has `data.complete_classes`."""
     control_ahead_ms: Duration = 500.0
     """How far ahead of a tick the command is that the control head learns and is scored on."""
     control_stamped_ahead_ms: Duration | None = None
@@ -72,6 +75,8 @@ class TruthConfig(Section):
     vehicles log it. null: `control_ahead_ms`, as in the sample logs; 0 where status has the same topic."""
     tolerance_ms: Annotated[float, Number, Field(ge=0, le=60_000)] = 60.0
     """The largest difference between the stamps of a tick and its truth."""
+    stamps: dict[Topic, StampConfig] = Field(default_factory=dict)
+    """Topic of truth -> how the stamps of its messages are read, where they leave it open."""
     heads: dict[str, HeadTruthConfig] = Field(default_factory=dict)
     """The truth of further heads, by the name of the head."""
 
@@ -85,6 +90,13 @@ class TruthConfig(Section):
             if unknown := set(section.fields) - set(specs[name].truth):
                 expected = ", ".join(specs[name].truth)
                 raise ValueError(f"heads.{name}.fields: expected {expected}; found {', '.join(unknown)}")
+        return self
+
+    @model_validator(mode="after")
+    def _known_stamps(self) -> TruthConfig:
+        if unknown := set(self.stamps) - set(self.topics):
+            topics = ", ".join(self.topics) or "none"
+            raise ValueError(f"stamps: {', '.join(sorted(unknown))}: no topic of truth; they are: {topics}")
         return self
 
     def head_fields(self, head: str) -> dict[str, str]:
@@ -203,8 +215,8 @@ class Config(Section):
         return "truth_boxes" if name in ("boxes", "camera_boxes") else "truth_control"
 
     def stamps(self) -> dict[str, StampRule]:
-        """Return how stamps are to be read, of the topics that say it."""
-        return self.sensors.stamps()
+        """Return how stamps are to be read, of the topics that say it; a sensor's word goes first."""
+        return {t: stamp.rule() for t, stamp in self.truth.stamps.items()} | self.sensors.stamps()
 
     def roles(self) -> dict[str, Role]:
         """Return the role of each configured topic; that of the sensor where it is a sensor's and truth."""

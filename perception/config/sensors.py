@@ -39,6 +39,10 @@ class StampConfig(Section):
             )
         return self
 
+    def rule(self) -> StampRule:
+        """Return it as decoding takes it."""
+        return StampRule(self.field, self.unit, self.source == "arrival")
+
 
 class CameraConfig(Section):
     """A camera, and the topics of its intrinsics and of the transforms of the rig."""
@@ -185,9 +189,7 @@ class SensorsConfig(Section):
     def stamps(self) -> dict[str, StampRule]:
         """Return how stamps are to be read, of the topics that say it."""
         return {
-            section.topic: StampRule(
-                section.stamp.field, section.stamp.unit, section.stamp.source == "arrival"
-            )
+            section.topic: section.stamp.rule()
             for section in self.named.values()
             if section.stamp is not None
         }

@@ -79,10 +79,10 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             plugin = chosen.plugin.model_copy(update={"name": "fusion", "checkpoint": checkpoint})
             engine = chosen.engine.model_copy(update={**REFERENCE_ENGINE, "threads": config.run.threads})
             watcher.message(f"evaluating on {path.name}")
-            _warn_of_incomplete(config, path, watcher)
+            truth = chosen.truth.model_copy(update={"incomplete_classes": _incomplete(config, path)})
             evaluation.replay(
                 log,
-                chosen.model_copy(update={"plugin": plugin, "engine": engine}),
+                chosen.model_copy(update={"plugin": plugin, "engine": engine, "truth": truth}),
                 lambda: load_plugin("fusion"),
                 span=_held_out(config, path),
             )
@@ -96,17 +96,11 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
     return main_scores(result)
 
 
-def _warn_of_incomplete(config: TrainConfig, log: Path, watcher: Watcher) -> None:
-    """Tell the watcher about classes of which the log does not label every object: an evaluation cannot tell
-    those from false alarms."""
+def _incomplete(config: TrainConfig, log: Path) -> tuple[str, ...]:
+    """Return the classes of which the log does not label every object."""
     classes = config.model_shape().classes
     complete = complete_classes(log, config.data, classes)
-    if not complete.all():
-        names = ", ".join(label for label, known in zip(classes, complete, strict=True) if not known)
-        watcher.message(
-            f"{log.name} does not label every {names} (data.complete_classes): finds beside the labels "
-            "count as false alarms in this evaluation, though not in the scores of the training"
-        )
+    return tuple(label for label, known in zip(classes, complete, strict=True) if not known)
 
 
 def _held_out(config: TrainConfig, log: Path) -> Span | None:

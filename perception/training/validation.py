@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from perception.align.truth.boxes import unlabelled_regions
 from perception.evaluation.metrics import Rules, Suite
 from perception.evaluation.metrics.base import Result
 from perception.evaluation.metrics.box_errors import DistanceErrors
@@ -113,9 +114,10 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
     scale = _source_scale(truth, model)
     boxes = None
     if truth.boxes_known > 0:
+        width, height = np.asarray(truth.source_size, np.float64).tolist()
         boxes = (
             *(
-                _region("", box * scale)
+                TruthBox("", tuple((box * scale).tolist()), float("nan"), 1.0, "", ignore=True)
                 if seen == IGNORED
                 else TruthBox(
                     model.classes[label], tuple((box * scale).tolist()), float(metres), float(seen), ""
@@ -124,10 +126,7 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
                     truth.labels, truth.boxes.astype(np.float64), truth.distance_m, truth.visible, strict=True
                 )
             ),
-            *(
-                _region(label, np.array([0, 0, *truth.source_size], np.float64))
-                for label in incomplete_classes(truth, model)
-            ),
+            *unlabelled_regions(incomplete_classes(truth, model), (width, height)),
         )
     extra = {
         head: {name: float(v) for name, v in zip(names, values, strict=True) if np.isfinite(v)}
@@ -147,11 +146,6 @@ def incomplete_classes(truth: SampleTruth, model: ModelConfig) -> list[str]:
     """Return the classes of which not every object in the picture has a box."""
     complete = np.broadcast_to(truth.complete, len(model.classes)) > 0
     return [label for label, known in zip(model.classes, complete, strict=True) if not known]
-
-
-def _region(label: str, xyxy: Any) -> TruthBox:
-    """Return a region in which detections of a class, or of any where it is empty, are not counted."""
-    return TruthBox(label, tuple(xyxy.tolist()), float("nan"), 1.0, "", ignore=True)
 
 
 def units(model: ModelConfig) -> dict[str, str]:

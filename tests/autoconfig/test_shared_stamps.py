@@ -14,6 +14,7 @@ from perception.autoconfig.choose_config import choose_config
 from perception.config import Config, parse_config
 from perception.logs import open_log
 from perception.pipeline import replay
+from perception.training.data.cache_writer import samples_with_truth
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.small_logs import START_NS, Make, SmallLog
 
@@ -113,6 +114,31 @@ def test_scanners_of_one_topic_share_their_stamp(tmp_path: Path) -> None:
             "/sonar", frame=f"sonar{index}", hz=1.0, seconds=6.0, ranges=lambda i, k=index: [1.0 + k + i]
         )
     assert not by_arrival(choice_of(log, tmp_path / "a.mcap"))
+
+
+def test_messages_that_come_together_share_their_stamp(tmp_path: Path) -> None:
+    log = SmallLog()
+    for index in range(6):  # as updates of a scene with a message for each object
+        log.json("/state", lambda i, k=index: {"speed": k + i}, hz=1.0, seconds=6.0, delay_s=0.001 * index)
+    assert not by_arrival(choice_of(log, tmp_path / "a.mcap"))
+
+
+@pytest.mark.parametrize("stamp_of", [lambda i, ns: START_NS, lambda i, ns: ns // S * S])
+def test_truth_is_joined_by_arrival_where_its_stamps_do_not_tell_messages_apart(
+    tmp_path: Path, stamp_of: Callable[[int, int], int]
+) -> None:
+    """Each picture has a box of its own: its distance says which."""
+    log = Restamped(stamp_of).image(seconds=5.0).truth(seconds=5.0, apart_m=1.0)
+    choice = choice_of(log, tmp_path / "a.mcap")
+    topic = choice.config.truth.boxes
+    assert topic is not None
+    assert choice.config.truth.stamps[topic].source == "arrival"
+    assert any(f"truth.stamps: {{{topic}: {{source: message}}}}" in text for text in choice.warnings)
+    with open_log(tmp_path / "a.mcap") as opened:
+        joined = list(samples_with_truth(opened, choice.config))
+    assert len(joined) == 50
+    distances = [truth.boxes[0].distance_m for _, truth in joined if truth.boxes]
+    assert distances == [5.0 + i for i in range(50)]
 
 
 @settings(max_examples=15, deadline=None)

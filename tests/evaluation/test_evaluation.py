@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from perception.logs import Query, open_log
 from perception.logs.perception_proto import decode_status
 from perception.pipeline import ReplayOptions, Span, replay
 from perception.sinks import McapSink
-from perception.types import Output, TruthFrame
+from perception.types import Output, TruthBox, TruthFrame
 from tests.evaluation.oracle import Oracle, TogetherOracle, Truth
 from tests.pipeline.memory_plugin import MemoryPlugin
 from tests.scripted_scene import START_NS, Row, write_scene
@@ -268,6 +269,30 @@ def test_words_that_cannot_match_are_pointed_out(street: Path, truth: Truth) -> 
     (warning,) = [w for w in evaluation.report().warnings if w["code"] == "class_words"]
     assert "truth says car, man; the plugin knows only vehicle, person, cone" in warning["text"]
     assert warning["text"].endswith("under truth: classes: {car: vehicle, man: person}")
+
+
+def test_finds_beside_partial_labels_are_no_false_alarms(street: Path, truth: Truth) -> None:
+    """The plugin also finds a person that is in no label."""
+    seen = copy(truth)
+    unlabelled = TruthBox("person", (2.0, 2.0, 22.0, 62.0), 9.0, 1.0, "")
+    seen.boxes = {stamp: (unlabelled, *boxes) for stamp, boxes in truth.boxes.items()}
+    found, alarms = {}, {}
+    for incomplete in ("", "person", "vehicle"):
+        evaluation = Evaluation(EvaluateOptions(rules=RULES))
+        with open_log(street) as log:
+            config = complete_config(log).config
+            known = config.truth.model_copy(
+                update={"incomplete_classes": (incomplete,) if incomplete else ()}
+            )
+            evaluation.replay(log, config.model_copy(update={"truth": known}), lambda: Oracle(seen))
+        report = evaluation.report()
+        found[incomplete] = {name: number(report, "class", f"AP50/{name}") for name in ("person", "vehicle")}
+        confusion = report.heads["class"]["confusion"].details
+        alarms[incomplete] = confusion["matrix"][-1][confusion["labels"].index("person")]
+    assert found["person"] == {"person": 1.0, "vehicle": 1.0}
+    assert found[""] == found["vehicle"]
+    assert (found[""]["person"] or 0.0) < 0.9
+    assert alarms == {"": 60, "person": 0, "vehicle": 60}
 
 
 def test_outputs_of_another_log_are_pointed_out(street: Path, truth: Truth, tmp_path: Path) -> None:

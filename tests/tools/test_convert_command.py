@@ -14,6 +14,7 @@ from perception.types import Schema
 from perception_tools.cli import run
 from tests.logs import ros_bags
 from tests.scripted_scene import START_NS, write_scene
+from tests.small_logs import SmallLog
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,14 @@ def test_a_cut_counts_from_where_replay_counts(tmp_path: Path, capsys: pytest.Ca
         span = parse_span(log, complete_config(log).config, 1, 2)
     assert (document["start_ns"], document["end_ns"]) == (span.start_ns, span.end_ns)
     assert document["messages"] > 100
+
+
+def test_a_cut_behind_the_end_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = SmallLog().image().calibration().write(tmp_path / "a.mcap")
+    assert run(["convert", str(source), str(tmp_path / "b.mcap"), "--cut", "100", "200"]) == 2
+    assert "nothing is left from 100 s on: the log ends at 1.9 s" in capsys.readouterr().err
+    assert not (tmp_path / "b.mcap").exists()
+    assert run(["convert", str(source), str(tmp_path / "b.mcap"), "--cut", "1.8", "200"]) == 0
 
 
 def test_a_cut_source_is_converted_with_loss(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,8 @@ from perception.types import Cuboids, Rig, RigIssue, TruthBox, TruthBoxes, Truth
 
 MIN_VISIBLE = 0.1
 """Objects less visible than this are left out of the truth."""
+
+_WIDER_THAN_ANY = 1 << 20  # pixels
 
 
 def boxes_of(
@@ -43,6 +45,20 @@ def boxes_of(
         boxes = _project(message, rig, classes) if message.items else []
     kept = [_renamed(box, label) for box in boxes if (label := _class_of(box, classes)) is not None]
     return tuple(sorted((box for box in kept if box.visible >= MIN_VISIBLE), key=lambda box: box.distance_m))
+
+
+def unlabelled_regions(
+    classes: Iterable[str], picture_size: tuple[float, float] | None
+) -> Iterator[TruthBox]:
+    """Yield the whole picture as a region to ignore for each class of which not every object is labelled.
+
+    Args:
+        classes: The classes.
+        picture_size: Width and height of the picture; None: a region larger than any.
+    """
+    width, height = picture_size or (_WIDER_THAN_ANY, _WIDER_THAN_ANY)
+    for label in classes:
+        yield TruthBox(label, (0.0, 0.0, float(width), float(height)), float("nan"), 1.0, "", ignore=True)
 
 
 def placing_issue(message: TruthMessage, rig: Rig) -> RigIssue | None:

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from perception.align.rig_tracks import RigTracks
-from perception.align.truth.boxes import boxes_of, placing_issue
+from perception.align.truth.boxes import boxes_of, placing_issue, unlabelled_regions
 from perception.align.truth.picture_frames import PictureFrames
 from perception.align.truth.tracks import BoxTrack, TruthTrack
 from perception.config import SensorsConfig, TruthConfig
@@ -147,7 +147,10 @@ class TruthStore:
         issue = placing_issue(message, rig) or self._held(message, rig, stamp_ns)
         if issue is not None or not self._places_boxes:
             return None, issue
-        return boxes_of(message, rig, self.config.classes, size), issue
+        boxes = boxes_of(message, rig, self.config.classes, size)
+        if boxes is not None:
+            boxes = (*boxes, *unlabelled_regions(self.config.incomplete_classes, size))
+        return boxes, issue
 
     def _held(self, message: Cuboids | TruthBoxes, rig: Rig, stamp_ns: int) -> RigIssue | None:
         """Return why cuboids are not where the transforms of the moment put them: these are too old."""

@@ -272,8 +272,14 @@ class ScoredFrames:
 
     @cached_property
     def matches_any_class(self) -> Places:
-        """Return the truth of any class matched with each detection at overlap 0.5, or -1, [D]."""
-        return self._match_at_half(self.pairs)
+        """Return the truth of any class matched with each detection at overlap 0.5, or -1, [D].
+
+        A region to ignore for one class takes detections of that class alone.
+        """
+        label, truth_label = self.label[self.pairs.detection], self.truth_label[self.pairs.truth]
+        region = self._true[self.pairs.truth, 9] > 0
+        kept = ~region | (label == truth_label) | (truth_label == ANY_CLASS)
+        return self._match_at_half(Pairs(*(column[kept] for column in self.pairs)))
 
     def _match_at_half(self, pairs: Pairs) -> Places:
         taken = match_pairs(pairs, self.frame, THRESHOLDS[:1], self.ignored[None], self.ignored)

@@ -130,9 +130,12 @@ def _query(log: Log, options: ConvertOptions) -> Query:
     start_s, end_s = options.start_s, options.end_s
     if start_s is not None and end_s is not None and not 0 <= start_s < end_s:
         errors.append(f"--cut: expected START before END, from 0 on, found {start_s:g} {end_s:g}")
+    begin_ns = _begin_ns(log) if options.begin_ns is None else options.begin_ns
+    lasts_s = ((survey.end_ns or begin_ns) - begin_ns) / 1e9
+    if start_s is not None and start_s > lasts_s and survey.topics:
+        errors.append(f"--cut: nothing is left from {start_s:g} s on: the log ends at {lasts_s:.1f} s")
     if errors:
         raise ConfigError(errors)
-    begin_ns = _begin_ns(log) if options.begin_ns is None else options.begin_ns
     bounds = (None if seconds is None else begin_ns + round(seconds * 1e9) for seconds in (start_s, end_s))
     return Query(names, *bounds)
 

@@ -50,6 +50,16 @@ def test_the_nearest_within_60_ms_is_taken(stamps_ms: list[int], expected_ms: in
     assert (truth.control or {}).get("curvature") == expected
 
 
+def test_a_class_that_is_not_completely_labelled_has_the_picture_as_a_region() -> None:
+    store = TruthStore(CONFIG.model_copy(update={"incomplete_classes": ("person",)}))
+    assert store.at(sample(0, 1000 * MS)).boxes is None  # unknown truth stays unknown
+    store.add(boxes_message(1000 * MS))
+    car, region = store.at(sample(0, 1000 * MS)).boxes or ()
+    assert (car.label, car.ignore) == ("car", False)
+    assert (region.label, region.ignore) == ("person", True)
+    assert region.xyxy == (0.0, 0.0, 640.0, 480.0)
+
+
 @given(ahead_ms=st.integers(0, 2000), stamped_ms=st.integers(0, 2000), tick_ms=st.integers(3000, 5000))
 def test_control_is_the_command_that_lies_ahead_of_the_tick(
     ahead_ms: int, stamped_ms: int, tick_ms: int

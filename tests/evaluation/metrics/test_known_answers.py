@@ -127,6 +127,14 @@ def test_confusion_knows_nothing_of_ignore_regions() -> None:
     assert metric.compute().details["matrix"] == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
 
 
+def test_a_region_of_one_class_takes_no_other_in_the_confusion() -> None:
+    crowd = replace(truth_box((0, 0, 400, 400), "person"), ignore=True)
+    found = [detection((10, 10, 60, 60), 0.9, "person"), detection((200, 200, 260, 260), 0.9, "vehicle")]
+    metric = Confusion(Rules(min_support=1, classes=("vehicle", "person")), score=0.0)
+    numbers(metric, frame(found, [crowd]))
+    assert metric.compute().details["matrix"] == [[0, 0, 0], [0, 0, 0], [1, 0, 0]]
+
+
 def test_confusion_cuts_at_its_best_f1_unless_told() -> None:
     metric = Confusion(ONE)
     numbers(
