@@ -23,7 +23,7 @@ from typing import Any
 
 from perception.installation import install_command
 from perception.remote.url_secrets import without_secrets
-from perception.text import visible_line
+from perception.text import plural, visible_line
 
 
 class PerceptionError(Exception):
@@ -61,7 +61,7 @@ class ConfigError(PerceptionError):
         self.errors = tuple(map(visible_line, errors))
         self.source = source
         self.paste = paste
-        head = head or f"{len(self.errors)} error{'s' if len(self.errors) != 1 else ''} in the configuration"
+        head = head or f"{plural(len(self.errors), 'error')} in the configuration"
         text = "\n  ".join([f"{head}{f' {source}' if source else ''}:", *self.errors])
         super().__init__(f"{text}\n\n{paste}" if paste else text)
 

@@ -122,7 +122,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replaced_whole(path: Path, noun: str = "file") -> Iterator[Path]:
+def replaced_whole(path: Path) -> Iterator[Path]:
     """Yield the path of an empty file beside another, which it replaces when the block ends without an error.
 
     Raises:
@@ -132,14 +132,14 @@ def replaced_whole(path: Path, noun: str = "file") -> Iterator[Path]:
     try:
         create_file(part)
     except OSError as error:
-        raise OutputError(f"cannot make a {noun} here: {write_problem(path, error)}: {path}") from error
+        raise OutputError(f"cannot make a log here: {write_problem(path, error)}: {path}") from error
     try:
         yield part
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        text = f"cannot put the {noun} in its place: {write_problem(path, error)}: {path}"
+        text = f"cannot put the log in its place: {write_problem(path, error)}: {path}"
         raise OutputError(text) from error
     finally:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a notebook gets back: tables of rows, a sample with its output, the result of a replay."""
+"""The results that a notebook gets: tables of rows, a sample with its output, the result of a replay."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Answer(_SampleOutput):
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """What a replay gave.
+    """The result of a replay.
 
     Attributes:
         summary: The account of the run: status, frames, latencies, ledger, warnings.

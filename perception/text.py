@@ -1,9 +1,11 @@
-"""Text from files, made safe to show: it cannot act on a terminal, a page or a spreadsheet."""
+"""Texts that are shown: those from files made safe for a terminal, a page or a spreadsheet, and hints."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufdd0-\ufdef\ufffe\uffff]"
@@ -35,6 +37,34 @@ def visible_line(text: str) -> str:
 def without_names(text: str) -> str:
     """Return a text without quoted names and sections of the configuration: equal for one reason."""
     return _NAMES.sub("", text)
+
+
+def did_you_mean(
+    name: object, names: Iterable[str], before: str = ", ", *, most: int = 1, cutoff: float = 0.6
+) -> str:
+    """Return `, did you mean NEAREST?` for a name that is not known; empty where no known one is near.
+
+    Args:
+        name: The name that was found.
+        names: The known names.
+        before: What stands before the question.
+        most: How many names it may list.
+        cutoff: How alike they must be, from 0 to 1.
+    """
+    near = get_close_matches(str(name), list(names), most, cutoff)
+    return f"{before}did you mean {', '.join(near)}?" if near else ""
+
+
+def listed(names: Iterable[str], most: int = 8, between: str = ", ") -> str:
+    """Return names as `a, b and 3 more` (or `a; b; and 3 more`): the first, and the number of the others."""
+    names = list(names)
+    more = f"{between.replace(',', '')}and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 scan`, `1,200 scans`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def file_name_text(name: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perception.text import csv_cell, visible
+from perception.text import csv_cell, did_you_mean, listed, plural, visible
 
 
 @given(st.text(st.characters(codec=None)))
@@ -36,3 +36,24 @@ def test_a_formula_becomes_text_in_a_csv_file(start: str) -> None:
 @pytest.mark.parametrize("value", [-3, 2.5, -1e-9, None, "-3", "+2.5", "-1e-9", "/topic", "a=b"])
 def test_numbers_and_harmless_text_stay_as_they_are_in_a_csv_file(value: object) -> None:
     assert csv_cell(value) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("topik", "; did you mean topic?"), ("speed", ""), (3, "")],
+)
+def test_the_nearest_known_name_is_suggested(name: object, expected: str) -> None:
+    assert did_you_mean(name, ("topic", "rate"), "; ") == expected
+
+
+def test_several_names_are_suggested_the_nearest_first() -> None:
+    assert did_you_mean("mAP5", ("mAP", "mAP50", "IoU"), most=2) == ", did you mean mAP50, mAP?"
+
+
+def test_one_is_singular() -> None:
+    assert [plural(count, "scan") for count in (0, 1, 1200)] == ["0 scans", "1 scan", "1,200 scans"]
+
+
+def test_a_long_list_says_how_many_are_left_out() -> None:
+    assert listed(("a", "b"), 2) == "a, b"
+    assert listed(("a", "b", "c", "d"), 2, "; ") == "a; b; and 2 more"

@@ -15,7 +15,7 @@ from foxglove_schemas_protobuf.ImageAnnotations_pb2 import ImageAnnotations
 
 import perception
 from perception.diagnosis.conformance import check_plugin
-from perception.diagnosis.monitor import Monitor, statistics_of
+from perception.diagnosis.monitor import Monitor, StatisticsReader
 from perception.evaluation.agreement.comparison import Comparison
 from perception.evaluation.agreement.profiles import Decisions, Rounding
 from perception.evaluation.agreement.tolerances import parse_tolerances
@@ -249,9 +249,9 @@ def test_a_deviation_without_its_value_violates_the_contract() -> None:
 def test_the_monitor_leaves_out_what_is_unknown() -> None:
     mixed = output_of(PLAIN, replace(FULL, xyxy=(100.0, 20.0, 130.0, 60.0)))
     alone = output_of(replace(FULL, xyxy=(100.0, 20.0, 130.0, 60.0)))
-    assert statistics_of(mixed)["box"] == statistics_of(alone)["box"]
+    assert StatisticsReader().read(mixed)["box"] == StatisticsReader().read(alone)["box"]
     control = Control(True, ("status",), "", (CHANNEL,))
-    nothing = statistics_of(output_of(PLAIN, control=control))
+    nothing = StatisticsReader().read(output_of(PLAIN, control=control))
     assert all(np.isnan(value) for value in (*nothing["box"].values(), *nothing["control"].values()))
     health = Monitor().update(SAMPLE, output_of(PLAIN, control=control))
     assert health["box"].head == "box"

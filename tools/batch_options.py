@@ -26,7 +26,7 @@ OutputDir = Annotated[
     typer.Option(
         parser=log_path,
         metavar="DIR|URL",
-        help="Where their results go, each with a receipt; what is done there is skipped.",
+        help="The folder for the results of many recordings, each with a receipt; those done are skipped.",
         rich_help_panel=MANY,
     ),
 ]
@@ -34,7 +34,7 @@ Jobs = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="How many at a time, each in a process.",
+        help="How many recordings at a time, each in a process.",
         show_default="1; on Ray what the cluster has room for",
         rich_help_panel=MANY,
     ),
@@ -43,8 +43,8 @@ On = Annotated[
     str | None,
     typer.Option(
         metavar="ray[://HOST[:PORT]]",
-        help="Do them on a Ray cluster (extra `ray`), one task each. `ray`: that of RAY_ADDRESS or of this "
-        "machine, else one is started here.",
+        help="Process the recordings on a Ray cluster (extra `ray`), one task each. `ray`: that of "
+        "RAY_ADDRESS or of this machine, else one is started here.",
         show_default="this machine",
         rich_help_panel=MANY,
     ),
@@ -54,7 +54,7 @@ ShardText = Annotated[
     typer.Option(
         "--shard",
         metavar="I/N",
-        help="Only every N-th, from the I-th on (from 0). /N takes I from the environment.",
+        help="Only every N-th recording, from the I-th on (from 0). /N takes I from the environment.",
         show_default="that of a Kubernetes indexed job or a Slurm array",
         rich_help_panel=MANY,
     ),
@@ -71,7 +71,7 @@ SplitText = Annotated[
 
 
 class BatchArguments(Protocol):
-    """What these options say."""
+    """The values of these options."""
 
     output_dir: Path | None
     jobs: int | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
@@ -54,6 +54,22 @@ def table_console() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPED_WIDTH
     return console
+
+
+def plain_table(columns: Sequence[str], rows: Iterable[Cells] = (), left: Collection[int] = (0,)) -> Table:
+    """Return a table of some rows, to which others can be added; cells are folded where there is no room.
+
+    Args:
+        columns: Their names.
+        rows: The cells of each row.
+        left: The columns of words, by index, which are aligned left.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index in left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def show_table(

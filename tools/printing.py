@@ -1,4 +1,4 @@
-"""What commands print for people: text from files is shown, and cannot act on the terminal."""
+"""Printing for people: text from files is shown, and cannot act on the terminal."""
 
 from __future__ import annotations
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.remote import log_path
-from perception_tools.shared_options import Device, PluginOptions, engine_values, plugin_options
+from perception_tools.shared_options import (
+    Backend,
+    Device,
+    EngineDevice,
+    PluginOptions,
+    Precision,
+    engine_values,
+    plugin_options,
+)
 
 if TYPE_CHECKING:
     from perception.evaluation import EvaluateOptions
@@ -43,13 +51,9 @@ class ScoringArguments:
         ),
     ] = None
     option: PluginOptions = None
-    backend: Annotated[
-        str | None, typer.Option(help="What computes.", show_default="auto", rich_help_panel=MAKES)
-    ] = None
-    precision: Annotated[
-        str | None, typer.Option(help="In which numbers.", show_default="auto", rich_help_panel=MAKES)
-    ] = None
-    device: Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=MAKES)] = Device.auto
+    backend: Backend = None
+    precision: Precision = None
+    device: EngineDevice = Device.auto
     start: Annotated[
         str | None,
         typer.Option(
@@ -85,7 +89,7 @@ class ScoringArguments:
         ),
     ] = 1000
     seed: Annotated[
-        int, typer.Option(help="Of the draws: equal seeds, equal intervals.", rich_help_panel=SURE)
+        int, typer.Option(help="The seed of the draws: equal seeds, equal intervals.", rich_help_panel=SURE)
     ] = 0
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=SHOWN)] = (
         False

@@ -43,13 +43,13 @@ class Device(StrEnum):
 Backend = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help=f"What computes: {BACKENDS}.", show_default="auto", rich_help_panel=ENGINE
+        metavar="NAME", help=f"The backend: {BACKENDS}.", show_default="auto", rich_help_panel=ENGINE
     ),
 ]
 Precision = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help=f"In which numbers: {PRECISIONS}.", show_default="auto", rich_help_panel=ENGINE
+        metavar="NAME", help=f"The number format: {PRECISIONS}.", show_default="auto", rich_help_panel=ENGINE
     ),
 ]
 EngineDevice = Annotated[Device, typer.Option(help="Where to compute.", rich_help_panel=ENGINE)]

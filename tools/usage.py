@@ -1,4 +1,4 @@
-"""What is said of wrong usage: the error, the nearest name, and the help of the command that was meant."""
+"""The text of an error of usage: the error, the nearest name, and the help of the command that was meant."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
+
+from perception.text import did_you_mean
 
 if TYPE_CHECKING:
     from perception.errors import ConfigError
@@ -88,6 +90,5 @@ def _nearest(text: str, command: Any, arguments: Sequence[str]) -> str:
     for argument in arguments:
         name = argument.partition("=")[0]
         if name.startswith("-") and name not in options and name not in ("-h", "--help"):
-            near = get_close_matches(name.lower().replace("_", "-"), options, n=1, cutoff=0.5)
-            return f"; did you mean {near[0]}?" if near else ""
+            return did_you_mean(name.lower().replace("_", "-"), options, "; ", cutoff=0.5)
     return ""

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from perception.align.ledger import Ledger
+from perception.text import listed
 from perception.types import (
     AbsenceCode,
     Absent,
@@ -285,7 +286,7 @@ class WindowTrack(Track[StatusReading]):
             if not used or used[-1] != index:
                 used.append(index)
         if not np.isfinite(values[-1]).any():
-            found = ", ".join(sorted(self._messages[last].values)[:8]) or "no numbers"
+            found = listed(sorted(self._messages[last].values)) or "no numbers"
             return self._absent(
                 stamp_ns,
                 last,

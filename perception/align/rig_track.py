@@ -122,7 +122,7 @@ class RigTrack:
         return self._rig
 
     def _placed(self, rig: Rig, stamp_ns: int, scans: Sequence[RangeScan]) -> Placing:
-        """Return the rig with the frame of each scan at the stamp of the scan, and what is to be said.
+        """Return the rig with the frame of each scan at the stamp of the scan, and the issues.
 
         As tf2 does it with a fixed frame: the nearest common ancestor of camera and scanner does not move.
         """

@@ -6,7 +6,7 @@ from typing import Any
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.camera_infos import info_of_one, infos_of_several
-from perception.autoconfig.config_draft import ConfigDraft, best
+from perception.autoconfig.config_draft import ConfigDraft, best, wide_tolerance
 from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.image_content import ImageContent, image_content
 from perception.autoconfig.sensor_names import front_first, same_sensor, sensor_names
@@ -82,12 +82,7 @@ def _say_content(draft: ConfigDraft, topic: str, content: ImageContent) -> None:
 
 def _beside_reference(draft: ConfigDraft, topic: str) -> dict[str, Any]:
     """Return how the images of a further camera are selected: those of the same moment, by its rate."""
-    settings: dict[str, Any] = {"policy": "nearest"}
-    rate = rate_hz(draft.log, topic)
-    if rate is not None and round(600 / rate) > 60:
-        settings["tolerance_ms"] = float(round(min(600 / rate, 500)))
-        settings["max_age_ms"] = max(200.0, settings["tolerance_ms"])
-    return settings
+    return {"policy": "nearest", **wide_tolerance(rate_hz(draft.log, topic))}
 
 
 def _images(draft: ConfigDraft) -> list[str]:

@@ -28,6 +28,7 @@ from perception.autoconfig.unused_topics import UnusedTopic, unused_topics
 from perception.config import Config, parse_config, to_yaml
 from perception.errors import ConfigError, LogError
 from perception.logs import Log
+from perception.text import listed
 from perception.types import SENSORS
 
 DEFAULT_RATE_HZ = 10.0
@@ -181,7 +182,7 @@ def _completed(base: Config, found: Config) -> Config:
 def _finish(draft: ConfigDraft) -> Config:
     sensors = draft.data["sensors"]
     if not sensors:
-        found = ", ".join(map(draft.described, sorted(draft.log.survey.topics)[:MOST_NAMED]))
+        found = listed(map(draft.described, sorted(draft.log.survey.topics)), MOST_NAMED)
         named = [item for item in draft.unused.values() if item.code in ("truth", "command")]
         errors = [
             f"sensors: expected {USABLE}; found {found}",

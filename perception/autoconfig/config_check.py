@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 
 from perception.autoconfig.first_messages import first_decoded, first_of
 from perception.config import Config, Role
@@ -11,6 +10,7 @@ from perception.config.fault_plan import plan_errors
 from perception.errors import ConfigError
 from perception.logs import Log, sensor_kind
 from perception.logs.decoding.foxglove import PICTURE_FILE
+from perception.text import did_you_mean, listed
 from perception.types import DepthImage, StatusReading
 
 _KINDS: Mapping[Role, str] = {
@@ -69,8 +69,8 @@ def _topic_error(log: Log, topic: str, role: Role) -> str:
     kinds = {name: sensor_kind(channel.schema, channel.encoding) for name, channel in log.channels.items()}
     if topic not in kinds:
         suited = [name for name, kind in kinds.items() if _suits(kind, role)]
-        near = get_close_matches(topic, suited, n=1, cutoff=0.4) or get_close_matches(topic, kinds, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; it holds {_listed(suited or sorted(kinds))}"
+        hint = did_you_mean(topic, suited, "; ", cutoff=0.4) or did_you_mean(topic, kinds, "; ")
+        hint = hint or f"; it holds {listed(suited or sorted(kinds)) or 'nothing'}"
         return f"topic {topic} is not in the log{hint}"
     if _suits(kinds[topic], role) or (role == "range" and _is_depth(log, topic)):
         return ""
@@ -81,7 +81,7 @@ def _topic_error(log: Log, topic: str, role: Role) -> str:
         channel.schema.name if channel.schema and channel.schema.name else f"no schema ({channel.encoding})"
     )
     suited = [name for name, kind in kinds.items() if kind == role]
-    hint = f"; the log has {_listed(suited)}" if suited else ""
+    hint = f"; the log has {listed(suited)}" if suited else ""
     return f"expected {_KINDS[role]}, found {schema} on {topic}{hint}"
 
 
@@ -95,14 +95,10 @@ def _field_errors(log: Log, topic: str, role: Role, path: str, wanted: Mapping[s
     paths = {path for values in readings for path in values}
     for name, field in wanted.items():
         if readings and not any(field in values for values in readings):
-            near = get_close_matches(field, paths, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else f"; it holds {_listed(sorted(paths))}"
+            hint = (
+                did_you_mean(field, paths, "; ", cutoff=0.4)
+                or f"; it holds {listed(sorted(paths)) or 'nothing'}"
+            )
             yield f"{path}.{name}: no field {field} in the messages on {topic}{hint}"
     if not readings and wanted:
         yield f"{path}: no numbers could be read from the messages on {topic}"
-
-
-def _listed(items: Collection[str]) -> str:
-    names = list(items)
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return (", ".join(names[:8]) or "nothing") + more

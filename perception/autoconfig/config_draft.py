@@ -10,6 +10,7 @@ from perception.autoconfig.naming_rules import is_own_output
 from perception.autoconfig.unused_topics import UnusedCode, UnusedTopic
 from perception.config import Role
 from perception.logs import Log, sensor_kind
+from perception.text import plural
 
 MOST_NAMED = 8  # topics in one warning or error
 
@@ -61,7 +62,7 @@ class ConfigDraft:
             "undeclared" if channel is None else channel.schema.name if channel.schema else channel.encoding
         )
         count = self.log.survey.topics[topic].count
-        return f"{topic} ({schema}, {count} message{'s' if count != 1 else ''})"
+        return f"{topic} ({schema}, {plural(count, 'message')})"
 
     def schema(self, topic: str) -> str:
         """Return the name of a topic's schema, for a sentence."""
@@ -89,3 +90,11 @@ def best(topics: list[str], value: Callable[[str], Any]) -> list[str]:
     """Return the topics of the highest value."""
     highest = max(map(value, topics), default=None)
     return [topic for topic in topics if value(topic) == highest]
+
+
+def wide_tolerance(rate_hz: float | None) -> dict[str, float]:
+    """Return the limits within which each tick finds the message before or after it; empty: the defaults."""
+    if rate_hz is None or round(600 / rate_hz) <= 60:
+        return {}
+    tolerance_ms = float(round(min(600 / rate_hz, 500)))
+    return {"tolerance_ms": tolerance_ms, "max_age_ms": max(200.0, tolerance_ms)}

@@ -125,7 +125,7 @@ def says_truth(topic: str) -> bool:
 
 
 def truth_doubt(topic: str) -> NameDoubt:
-    """Return whether a topic's name says that it holds truth.
+    """Return how strongly a topic's name says that it holds truth.
 
     A part of its path that is such a word says so (`/gt/boxes`, `/ground_truth_pose`); a word beside others
     may be the name of a thing (`/gt_car/image`).
@@ -137,12 +137,12 @@ def truth_doubt(topic: str) -> NameDoubt:
 
 
 def says_control(topic: str, schema: str = "") -> bool:
-    """Return whether a topic's name or schema says that it holds commands rather than measurements."""
+    """Return how strongly a topic's name or schema says that it holds commands, not measurements."""
     return command_doubt(topic, schema) == "strong"
 
 
 def command_doubt(topic: str, schema: str = "") -> NameDoubt:
-    """Return whether a topic's name or schema says that it holds commands rather than measurements.
+    """Return how strongly a topic's name or schema says that it holds commands, not measurements.
 
     Definitions go first: an Odometry is measured on any topic, an AckermannDrive is a command on any that
     does not say otherwise (`/ackermann_state`). A namespace (`/control/odom`) is a weak word.
@@ -160,7 +160,7 @@ def command_doubt(topic: str, schema: str = "") -> NameDoubt:
 
 
 def _doubt_of_parts(parts: Sequence[frozenset[str]]) -> NameDoubt:
-    """Return whether the words of a path say a command; a word of measurements behind it weakens that."""
+    """Return how strongly words of a path say a command; a word of measurements behind it weakens that."""
     at = [index for index, words in enumerate(parts) if words & _COMMAND]
     if not at:
         return ""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from perception.autoconfig import naming_rules as names
-from perception.autoconfig.config_draft import ConfigDraft, best
+from perception.autoconfig.config_draft import ConfigDraft, best, wide_tolerance
 from perception.autoconfig.first_messages import first_decoded, first_frame, first_of, rate_hz
 from perception.autoconfig.frame_words import is_fixed_frame
 from perception.autoconfig.image_content import image_content
@@ -46,15 +46,13 @@ def choose_ranges(draft: ConfigDraft) -> None:
         settings: dict[str, Any] = {"topic": topic}
         if topic in depth:
             settings["calibration"] = depth[topic]
-        draft.add("range", name, settings)
         rate = rate_hz(draft.log, topic)
-        if rate is not None and round(600 / rate) > 60:  # each tick shall find the scan before or after it
-            settings["tolerance_ms"] = float(round(min(600 / rate, 500)))
-            settings["max_age_ms"] = max(200.0, settings["tolerance_ms"])
-            draft.add("range", name, settings)
+        if tolerance := wide_tolerance(rate):
+            settings |= tolerance
             draft.reasons.append(
-                f"{_label(name)}: tolerance_ms {settings['tolerance_ms']:g}, since it comes at {rate:g} Hz"
+                f"{_label(name)}: tolerance_ms {tolerance['tolerance_ms']:g}, since it comes at {rate:g} Hz"
             )
+        draft.add("range", name, settings)
         _say_how_far(draft, topic)
         doubts = (getattr(scan, "doubt", "") for scan in first_decoded(draft.log, topic, "range"))
         if doubt := next(filter(None, doubts), ""):

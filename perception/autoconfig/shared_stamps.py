@@ -24,7 +24,7 @@ _LEAST_NS = 1_000_000_000
 
 
 def shared_stamps(log: Log, role: Role, topic: str) -> str | None:
-    """Return what is to be said of a topic whose stamps do not tell its messages apart; None: they do.
+    """Return the warning of a topic whose stamps do not tell its messages apart; None: they do.
 
     Looked at are the first messages and, with an index, some in the middle of the log: a clock may be set
     late.

@@ -15,12 +15,12 @@ from perception.autoconfig.first_messages import first_messages
 from perception.autoconfig.shared_stamps import shared_stamps
 from perception.config import Config, Role, SensorConfig, StampConfig
 from perception.logs import Log, bare_times, decode
+from perception.logs.decoding.stamps import UNIT_NS
 from perception.types import Decoded, Message, Undecodable
 from perception.types.messages import StampRule, TimeUnit
 
 _FIRST = 16  # messages that are looked at
 _NEAR_NS = 86_400_000_000_000  # clocks that differ by more have nothing to do with each other
-_UNITS: dict[TimeUnit, int] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class StampNotes:
 
 
 def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
-    """Return the configuration with the unit of stamps that tell it by their rate, and what is to be said."""
+    """Return the configuration with the unit of stamps that tell it by their rate, and the notes."""
     notes, roles, stamps = StampNotes(), config.roles(), config.stamps()
     sections = config.sensors.named
     firsts = {
@@ -134,16 +134,16 @@ class _FirstStamps:
         grown, passed_ns = self.numbers[-1] - self.numbers[0], arrivals[-1] - arrivals[0]
         if grown <= 0 or passed_ns <= 0:
             return None
-        return next((unit for unit, ns in _UNITS.items() if 0.5 < grown * ns / passed_ns < 2), None)
+        return next((unit for unit, ns in UNIT_NS.items() if 0.5 < grown * ns / passed_ns < 2), None)
 
 
 def _note(name: str, first: _FirstStamps, offset_ns: int, notes: StampNotes) -> TimeUnit | None:
-    """Add what is to be said of one sensor; return the unit to configure."""
+    """Add the notes on one sensor; return the unit to configure."""
     count = len(first.decoded)
     if first.stamped == count:
         if first.field and not first.configured:
             stamp_ns, number = first.decoded[0].stamp_ns, first.numbers[0]
-            read_as = min(_UNITS, key=lambda u: abs(number * _UNITS[u] - stamp_ns))
+            read_as = min(UNIT_NS, key=lambda u: abs(number * UNIT_NS[u] - stamp_ns))
             notes.reasons.append(f"{name}: its stamps are {first.field}, in {read_as}")
         return None
     share = "" if not first.stamped else f"{count - first.stamped} of {count} "
@@ -160,7 +160,7 @@ def _note(name: str, first: _FirstStamps, offset_ns: int, notes: StampNotes) -> 
             f"say what it is under {key}: {where}"
         )
         return None
-    ahead_ns = first.numbers[0] * _UNITS[unit] - first.raw[0].log_time_ns
+    ahead_ns = first.numbers[0] * UNIT_NS[unit] - first.raw[0].log_time_ns
     if min(abs(ahead_ns), abs(ahead_ns - offset_ns)) <= _NEAR_NS:
         notes.reasons.append(f"{name}: its stamps are {first.field}, in {unit}, as it grows with arrival")
         return unit

@@ -15,6 +15,7 @@ from perception.autoconfig.sensor_mounts import turned_axes
 from perception.autoconfig.sensor_names import sensor_names, shared_prefix
 from perception.autoconfig.stated_units import stated_units
 from perception.logs.decoding.foxglove import PICTURE_FILE
+from perception.text import listed
 from perception.types import StatusReading
 
 _FIELDS_VARY = ("json", "protobuf")
@@ -248,5 +249,4 @@ def _unknown_fields(candidate: _StatusCandidate) -> str:
     if candidate.fields:
         return f"{', '.join(candidate.fields)} alone tells nothing of the motion"
     telling = [path for path in own if "covariance" not in path] or own
-    some = ", ".join(telling[:8]) + (", ..." if len(telling) > 8 else "")
-    return f"none of its fields is known as a speed, yaw rate or acceleration ({some})"
+    return f"none of its fields is known as a speed, yaw rate or acceleration ({listed(telling)})"

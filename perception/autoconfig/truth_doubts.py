@@ -10,7 +10,7 @@ from perception.logs import Log
 from perception.types import Cuboids, StatusReading
 
 _MESSAGES = 64
-"""That are looked at: the first ones may be of a place without objects."""
+"""Messages that are looked at: the first ones may be of a place without objects."""
 _BOXES = 16  # of a message, whose scores are looked at
 _SCORES = ("results.0.hypothesis.score", "results.0.score")  # of vision_msgs, in any of its versions
 

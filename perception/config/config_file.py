@@ -5,7 +5,6 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from perception.config.safe_yaml import read_yaml
 from perception.config.schema import Config
 from perception.config.sensors import SensorsConfig
 from perception.errors import ConfigError
+from perception.text import did_you_mean
 from perception.types import SENSORS
 
 
@@ -67,9 +67,9 @@ def error_line(detail: Any, root: Any = Config) -> str:
     kind, found = detail["type"], detail["input"]
     if kind == "extra_forbidden":
         key = str(detail["loc"][-1])
-        near = get_close_matches(key, _known_keys(root, detail["loc"][:-1]), n=1)
-        outside = f"; {key} stands outside, beside {next(iter(root.model_fields))}"
-        hint = f", did you mean {near[0]}?" if near else outside if key in root.model_fields else ""
+        hint = did_you_mean(key, _known_keys(root, detail["loc"][:-1]))
+        if not hint and key in root.model_fields:
+            hint = f"; {key} stands outside, beside {next(iter(root.model_fields))}"
         return f"{path}: unknown key{hint}"
     if kind == "missing":
         return f"{path}: missing"
@@ -84,8 +84,7 @@ def error_line(detail: Any, root: Any = Config) -> str:
         return f"{path}: {text}"
     if kind == "literal_error" and isinstance(found, str):
         words = [word.strip("'") for word in detail["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        near = get_close_matches(found, words, n=1)
-        return f"{path}: {text}, found {found!r}{f', did you mean {near[0]!r}?' if near else ''}"
+        return f"{path}: {text}, found {found!r}{did_you_mean(found, words)}"
     return f"{path}: {text}, found {reprlib.repr(found)}"
 
 
@@ -93,11 +92,9 @@ def _kind_error(path: str, detail: Any) -> str:
     """Return the line for a named sensor whose kind is missing or wrong."""
     found = detail.get("ctx", {}).get("tag")
     if found is not None:
-        near = get_close_matches(str(found), SENSORS, n=1)
-        hint = f", did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(found, SENSORS)
         return f"{path}.kind: expected one of {', '.join(SENSORS)}, found {found!r}{hint}"
-    near = get_close_matches(str(detail["loc"][-1]), SENSORS, n=1)
-    hint = f", or did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(detail["loc"][-1], SENSORS, ", or ")
     return f"{path}.kind: missing; expected one of {', '.join(SENSORS)} for a sensor of that name{hint}"
 
 

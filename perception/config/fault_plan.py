@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from itertools import product
 from math import isfinite
 from types import MappingProxyType
 
 from perception.errors import ConfigError
+from perception.text import did_you_mean
 from perception.types import SENSORS
 
 EPISODE_NS = 4_000_000_000
@@ -218,9 +218,8 @@ def _parse(text: str, sensors: Mapping[str, str]) -> tuple[list[Fault], list[str
             else:
                 errors.append(f"seed: expected a whole number from 0, found '{value}'")
         elif name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fault_names())}"
-            errors.append(f"no fault is called '{name}'; {hint}")
+            hint = did_you_mean(name, names, "; ") or f"; known are {', '.join(fault_names())}"
+            errors.append(f"no fault is called '{name}'{hint}")
         elif (severity := _severity(value)) is None:
             errors.append(f"{name}: expected a severity from 0 to 1, found '{value}'")
         else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+
+from perception.text import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ def choose(
         given = {}
     name = given.get("name", default)
     if not isinstance(name, str) or name not in table:
-        errors.append(f"{path}: expected one of {', '.join(table)}; {found(name, table)}")
+        errors.append(
+            f"{path}: expected one of {', '.join(table)}; found {name!r:.60}{did_you_mean(name, table)}"
+        )
         return Choice(default, {key: option.default for key, option in table[default].items()})
     takes = table[name]
     for key, value in given.items():
         if key != "name" and key not in takes:
-            errors.append(f"{path}.{key}: unknown option of {name}; {expected(key, [*takes, *beside])}")
+            errors.append(f"{path}.{key}: unknown option of {name}; {expected_keys(key, [*takes, *beside])}")
         elif key != "name" and (text := takes[key].error(value)):
             errors.append(f"{path}.{key}: {text}")
     options = {key: option.default for key, option in takes.items()}
@@ -79,16 +82,7 @@ def choose(
     return Choice(name, options)
 
 
-def found(name: object, names: Iterable[str]) -> str:
-    """Return the end of an error: the name that was found, and the nearest valid one."""
-    near = get_close_matches(str(name), list(names), n=1)
-    return f"found {name!r:.60}{f', did you mean {near[0]}?' if near else ''}"
-
-
-def expected(key: object, names: Iterable[str]) -> str:
+def expected_keys(key: object, names: Iterable[str]) -> str:
     """Return the end of an error: the keys expected in place of an unknown one."""
     names = list(names)
-    near = get_close_matches(str(key), names, n=1)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"expected {', '.join(names)}" if names else "it takes none"
+    return did_you_mean(key, names, "") or (f"expected {', '.join(names)}" if names else "it takes none")

@@ -19,7 +19,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +27,7 @@ from pydantic import Field, model_validator
 from perception.config.conflicts import conflicts, used_topics
 from perception.config.sensors import SensorsConfig, StampConfig
 from perception.config.values import Duration, Number, Rate, Section, Topic
+from perception.text import did_you_mean
 from perception.types import extra_specs, head_spec
 from perception.types.backends import BackendName, PrecisionName
 from perception.types.messages import StampRule
@@ -85,8 +85,7 @@ class TruthConfig(Section):
         specs = {spec.name: spec for spec in extra_specs()}
         for name, section in self.heads.items():
             if name not in specs:
-                near = get_close_matches(name, specs, n=1)
-                hint = f", did you mean {near[0]}?" if near else "; is the package that brings it installed?"
+                hint = did_you_mean(name, specs) or "; is the package that brings it installed?"
                 raise ValueError(f"heads.{name}: no such head is registered{hint}")
             if unknown := set(section.fields) - set(specs[name].truth):
                 expected = ", ".join(specs[name].truth)

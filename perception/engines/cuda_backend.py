@@ -105,7 +105,7 @@ class CudaBackend(ModuleBackend):
     def _work(
         self, compute: Callable[[], object], inputs: Packed, answers: Packed, stream: torch.cuda.Stream
     ) -> Callable[[], object]:
-        """The work of one call. `compute` reads the inputs and writes the outputs, on the current stream."""
+        """Return the work of one call; `compute` reads inputs and writes outputs on the current stream."""
         return compute
 
 
@@ -155,7 +155,7 @@ class GraphBackend(CudaBackend):
 
 
 def _seconds_of(replay: Callable[[], object]) -> float:
-    """The time of one replay on the GPU, without the host's part: several are queued at once."""
+    """Return the seconds of one replay on the GPU, without the host's part: several are queued at once."""
     began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     began.record()
     for _ in range(TIMED):

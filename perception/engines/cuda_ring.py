@@ -48,7 +48,7 @@ def packed(like: Sequence[Tensor], device: torch.device | str, pin: bool = False
 
 
 class _Slot(NamedTuple):
-    """What one call under way owns."""
+    """The memory and the events of one call under way."""
 
     host: Packed  # pinned
     device: Packed
@@ -82,8 +82,8 @@ class Ring:
         torch.cuda.current_stream(self._device).synchronize()  # the slots are zeros
 
     def call(self, arrays: Sequence[NDArray[Any]], count: int) -> list[NDArray[Any]]:
-        """The answers for `count` samples, as arrays that the caller owns. What is left of the model's batch
-        is absent samples."""
+        """Return the answers for `count` samples, as arrays that the caller owns. The rest of the model's
+        batch is absent samples."""
         slot = self._slots.get()
         try:
             for array, part in zip(arrays, slot.host.parts, strict=True):

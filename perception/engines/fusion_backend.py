@@ -87,7 +87,7 @@ def only(inputs: Inputs, subset: NDArray[np.bool_]) -> Inputs:
 
 
 def _predictions(outputs: Mapping[str, NDArray[Any]]) -> Predictions:
-    """The outputs by name, whatever integers a graph counts labels in."""
+    """Return the outputs by name, whatever integers a graph counts labels in."""
     labels = outputs["labels"].astype(np.int64, copy=False)
     further = [name for name in outputs if name not in Predictions._fields]  # each head, then its std
     return predictions_type(tuple(further[::2]))(**{**outputs, "labels": labels})

@@ -156,7 +156,7 @@ class GraphFileBackend(ABC):
             yield temporary
 
     def _variant(self, source: ModelSource) -> str:
-        """Return what tells the files of one model apart in the cache: the precision."""
+        """Return the variant of a model by which its files in the cache differ: the precision."""
         return self.precision
 
     def _fill(self, source: ModelSource, folder: Path) -> None:
@@ -169,7 +169,7 @@ class GraphFileBackend(ABC):
         self._write(source, folder)
 
     def _part(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs for at most as many rows as the graph computes, padded with zeros."""
+        """Return the outputs for at most as many rows as the graph computes, padded with zeros."""
         missing = self._rows - len(arrays[0])
         if not missing:
             return self._compute(arrays)
@@ -190,7 +190,7 @@ class GraphFileBackend(ABC):
                 )
 
     def _signature(self) -> tuple[dict[str, ArraySpec], tuple[str, ...], int]:
-        """The inputs of the loaded graph, its outputs, and how many rows it computes at once.
+        """Return the inputs of the loaded graph, its outputs, and how many rows it computes at once.
 
         Raises:
             ConfigError: The inputs have no names, or not the batch as first dimension.
@@ -221,11 +221,11 @@ class GraphFileBackend(ABC):
 
     @abstractmethod
     def _ports(self) -> tuple[list[Port], tuple[str, ...]]:
-        """The inputs and the names of the outputs of the loaded file, in its order."""
+        """Return the inputs and the names of the outputs of the loaded file, in its order."""
 
     @abstractmethod
     def _compute(self, arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        """The outputs of one call of the graph, as arrays that nothing else writes to."""
+        """Return the outputs of one call of the graph, as arrays that nothing else writes to."""
 
 
 def cannot_load(path: Path, package: str, text: str) -> ConfigError:

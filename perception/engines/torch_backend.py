@@ -81,11 +81,11 @@ class ModuleBackend(ABC):
         """Set up what calls need around the module."""
 
     def _placed(self, module: nn.Module) -> nn.Module:
-        """The module on its device, in the memory format that is fastest there."""
+        """Return the module on its device, in the memory format that is fastest there."""
         return module.to(memory_format=torch.channels_last)
 
     def _count(self, inputs: Arrays) -> int:
-        """The number of rows; ValueError if the arrays do not fit or the backend is not open."""
+        """Return the number of rows; ValueError if the arrays do not fit or the backend is not open."""
         if self._module is None:
             raise ValueError("the backend is not open")
         return count_rows(inputs, self.source.inputs, self.batch)
@@ -120,7 +120,7 @@ class TorchBackend(ModuleBackend):
         self._own = threading.local()
 
     def _loaded(self, arrays: list[NDArray[Any]]) -> tuple[Tensor, ...]:
-        """The arrays in the calling thread's own memory."""
+        """Return the arrays in the calling thread's own memory."""
         if not hasattr(self._own, "buffers"):
             self._own.buffers = tuple(torch.from_numpy(np.zeros(a.shape, a.dtype)) for a in arrays)
         buffers: tuple[Tensor, ...] = self._own.buffers

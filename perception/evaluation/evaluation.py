@@ -19,7 +19,6 @@ from perception.logs.joined_path import named_log
 from perception.pipeline import Observer, Span, Summary, replay, resolve_device
 from perception.pipeline.batch.spans import joined_account
 from perception.pipeline.log_source import WHOLE
-from perception.pipeline.replay_summary import RunStatus
 from perception.pipeline.tables import committed, with_tables
 from perception.pipeline.workers import default_workers
 from perception.plugin import Plugin
@@ -27,9 +26,7 @@ from perception.sinks import RunInfo, ScoredMcapSink, Sink, read_run
 from perception.sinks.protocol import to_values
 from perception.sinks.tables import TablesSink
 from perception.sinks.tables.stored import StoredRecording
-
-STATUS_ORDER: tuple[RunStatus, ...] = ("clean", "loss", "failed", "interrupted")
-"""From the best to the worst; the status of an evaluation is the worst of its replays."""
+from perception.types.status import worst
 
 
 class Evaluation(ScoredLogs):
@@ -76,7 +73,7 @@ class Evaluation(ScoredLogs):
         summary = replay(log, config, plugin, sinks, options)
         if tables is not None:
             summary = committed(tables, summary, config, options.rate)
-        self._status = max(self._status, summary.status, key=STATUS_ORDER.index)
+        self._status = worst(self._status, summary.status)
         if options.rate is None:
             engine, backend = config.engine, summary.run.get("backend", "")
             self._workers = engine.workers or default_workers(device, engine.threads, backend)
@@ -121,7 +118,7 @@ class Evaluation(ScoredLogs):
         if account is not None:  # it has the same warnings
             warnings = [(row["code"], row["text"], row["count"]) for row in account["warnings"]]
             metadata = {**account["run"], **_part(span)}
-            self._status = max(self._status, account["status"], key=STATUS_ORDER.index)
+            self._status = worst(self._status, account["status"])
         for code, warning, count in warnings:
             self.warn(code, warning, source.name, count)
         for stages_ms in stored_times(stored, span):
@@ -145,7 +142,7 @@ class Evaluation(ScoredLogs):
         scorer = self.sink(source, self._latency)
         scorer.open(run)
         frames = sum(score_stored(scorer, each, span) for each in spans)
-        self._status = max(self._status, summary["status"], key=STATUS_ORDER.index)
+        self._status = worst(self._status, summary["status"])
         self._workers = recording.row["workers"]
         for warned in summary["warnings"]:
             self.warn(warned["code"], warned["text"], source.name, warned["count"])

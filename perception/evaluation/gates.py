@@ -147,23 +147,24 @@ is_junit = marked(b"<?xml", f'<testsuite name="{_JUNIT_NAME}"'.encode())
 """Return whether a file is one that `junit_xml` made."""
 
 
-def junit_xml(report: EvaluationReport, name: str = _JUNIT_NAME) -> bytes:
+def junit_xml(report: EvaluationReport) -> bytes:
     """Return JUnit XML with a test case for each gate, and for each head and log with a reference. One more,
     with an error, says that the evaluation was interrupted or failed: its gates were judged on a part.
 
     Control characters, which XML cannot hold, are escaped.
     """
-    suite = ET.Element("testsuite", name=name)
+    suite = ET.Element("testsuite", name=_JUNIT_NAME)
     bad = 0
     for gate in report.gates:
-        case = ET.SubElement(suite, "testcase", classname=f"{name}.require", name=gate.require, time="0")
+        case = ET.SubElement(
+            suite, "testcase", classname=f"{_JUNIT_NAME}.require", name=gate.require, time="0"
+        )
         if not gate.passed:
             bad += 1
             ET.SubElement(case, "failure", message=gate.why, type="gate").text = f"{gate.name}: {gate.why}"
     for beside in report.reference:
-        case = ET.SubElement(
-            suite, "testcase", classname=f"{name}.reference", name=f"{beside.log} {beside.head}", time="0"
-        )
+        name = f"{beside.log} {beside.head}"
+        case = ET.SubElement(suite, "testcase", classname=f"{_JUNIT_NAME}.reference", name=name, time="0")
         if beside.diverged or not beside.frames:
             bad += 1
             text = f"{beside.diverged} of {beside.frames} frames diverge; first: {beside.what}"

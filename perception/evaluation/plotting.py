@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perception.errors import MissingExtraError, OutputError
+from perception.files import write_problem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +71,7 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
     try:
         path.write_bytes(drawn.getvalue())
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        raise OutputError(f"cannot write {path}: {write_problem(path, error)}") from None
 
 
 def style(index: int) -> dict[str, Any]:

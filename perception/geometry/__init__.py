@@ -1,7 +1,7 @@
 """Poses, lenses and projection: where a point of one frame lies in another, and in an image."""
 
 from perception.geometry.lens import lens_problem
-from perception.geometry.pose_history import quaternion_from_rotation
+from perception.geometry.pose_history import quaternions_from_rotations
 from perception.geometry.poses import (
     Matrix,
     TransformTree,
@@ -22,7 +22,7 @@ __all__ = [
     "lens_problem",
     "pose_matrix",
     "project",
-    "quaternion_from_rotation",
+    "quaternions_from_rotations",
     "rays",
     "rotation_from_quaternion",
     "transform_points",

@@ -71,10 +71,9 @@ def interpolated_poses(first: Pose, second: Pose, fraction: Pose) -> Pose:
     return poses
 
 
-def quaternion_from_rotation(rotation: Pose) -> tuple[float, float, float, float]:
-    """Return the unit quaternion x, y, z, w of a rotation [3, 3]."""
-    w, x, y, z = _quaternions(rotation[None])[0].tolist()
-    return x, y, z, w
+def quaternions_from_rotations(rotations: Pose) -> Pose:
+    """Return the unit quaternions x, y, z, w [N, 4] of rotations [N, 3, 3]."""
+    return _quaternions(rotations)[:, [1, 2, 3, 0]]
 
 
 def _quaternions(rotation: Pose) -> Pose:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.query import ALL, Query
@@ -18,7 +18,7 @@ from perception.logs.survey import Survey, TopicSurvey
 from perception.types import Channel, Message
 
 Part = tuple[str, Log]
-"""A log and its name in what is said of it."""
+"""A log and its name in texts."""
 
 
 class JoinedLog:
@@ -103,9 +103,7 @@ class JoinedLog:
     def __enter__(self) -> JoinedLog:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,7 +36,7 @@ class Reading(Protocol):
     """One pass over the rows."""
 
     damage: list[Damage]
-    """What it found beyond rows that cannot be read."""
+    """Damage beside the rows that cannot be read."""
 
     def fetch(self, row: int) -> bytes:
         """Return the content of a row. Raises Unreadable."""
@@ -140,9 +140,7 @@ class TableLog:
     def __enter__(self) -> TableLog:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -24,6 +24,7 @@ from perception.logs.readers import Accounting
 from perception.logs.ros1_contents import TORN, BagContents, ChunkPlace, Row, count_lost
 from perception.logs.ros1_records import CONNECTION, MAGIC, MESSAGE, ChunkData, number, read_record, time_ns
 from perception.logs.ros1_spans import MessageSpans, holds_these_alone, message_spans
+from perception.text import listed
 from perception.types import Channel
 
 FORMAT = "ROS 1 bag"
@@ -164,7 +165,7 @@ def _find_connections(contents: BagContents, rows: NDArray[np.int64], budget: Bu
             contents.split(contents.chunks[i].load(contents.source, budget), budget)
     unknown = set(np.unique(rows[:, 0]).tolist()) - contents.channels.keys()
     if unknown:
-        ids = ", ".join(map(str, sorted(unknown)[:10]))
+        ids = listed(map(str, sorted(unknown)), 10)
         count = int(np.isin(rows[:, 0], list(unknown)).sum())
         reason = f"{count} messages are on connections that nothing declares ({ids})"
         contents.damage.append(Damage(None, None, 0, None, reason))

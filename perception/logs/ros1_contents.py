@@ -82,7 +82,7 @@ class ChunkPlace:
 
 
 class ChunkInfo(NamedTuple):
-    """What the end of the file says of a chunk."""
+    """The entry of a chunk at the end of the file."""
 
     start_ns: int
     end_ns: int

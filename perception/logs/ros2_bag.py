@@ -27,6 +27,7 @@ from perception.logs.ros2_messages import ZSTD, zstd_message
 from perception.logs.ros2_metadata import BagFolder, holds_bag, read_folder
 from perception.logs.survey import Survey
 from perception.logs.unpacked_file import UnpackedTooLarge, compression_of, plain_name, unpack_file
+from perception.text import listed
 from perception.types import Message
 
 FORMAT = "ROS 2 bag"
@@ -141,7 +142,7 @@ class BagLog(JoinedLog):
         missing = (self._bag.counts or Counter()) - counted
         if not missing:
             return Counter(), []
-        names = ", ".join(sorted(missing)[:10])
+        names = listed(sorted(missing), 10)
         reason = f"metadata.yaml counts {missing.total()} messages more than the files hold, on {names}"
         known = max(0, missing.total() - lost[sqlite_bag.UNKNOWN_TOPIC]) if is_damaged else None
         return (missing if is_damaged else Counter()), [Damage(None, None, 0, known, reason)]

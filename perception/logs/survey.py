@@ -29,7 +29,7 @@ class TopicSurvey:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a log holds.
+    """The contents of a log.
 
     `topics` counts the message records that could be read or that a message index proves, as the account
     of a full reading does (messages lost by the word of the statistics alone are in `damage`).

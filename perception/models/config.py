@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any
 
 from perception.errors import ConfigError
+from perception.text import did_you_mean
 from perception.types import HEADS, Quantity, extra_specs
 
 LEVELS = 3
@@ -234,10 +234,8 @@ class ModelConfig:
             ConfigError: It has unknown keys or values out of their range.
         """
         known = {f.name for f in fields(cls)}
-        errors = []
-        for key in sorted(set(data) - known, key=str):
-            near = get_close_matches(str(key), known, n=1)
-            errors.append(f"{key}: unknown key{f', did you mean {near[0]}?' if near else ''}")
+        unknown = sorted(set(data) - known, key=str)
+        errors = [f"{key}: unknown key{did_you_mean(key, known)}" for key in unknown]
         plain = {key: value for key, value in data.items() if key in known}
         for key in LISTS:
             if key in plain and not isinstance(plain[key], list | tuple):
@@ -270,10 +268,8 @@ def _head_errors(key: str, heads: Sequence[object], known: Sequence[str]) -> lis
     errors = []
     for name in heads:
         if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f", did you mean {near[0]}?" if near else ""
             there = ", ".join(known) or "an installed package, and none is registered"
-            errors.append(f"{key}: expected heads of {there}; found {name!r:.60}{hint}")
+            errors.append(f"{key}: expected heads of {there}; found {name!r:.60}{did_you_mean(name, known)}")
     if len(set(map(str, heads))) != len(heads):
         errors.append(f"{key}: expected different heads, found {list(heads)!r:.100}")
     return errors

@@ -237,7 +237,7 @@ class FusionModel(nn.Module):
         return Pyramid(fine, middle, coarse, pooled)
 
     def on_subsets(self, inputs: Inputs, subsets: Tensor) -> Iterator[Predictions]:
-        """Return the predictions with only some inputs present, for each of several subsets (bool [N, 3]).
+        """Yield the predictions with only some inputs present, for each of several subsets (bool [N, 3]).
 
         Each equals the result of `forward` with the others absent; the branches are computed once for all.
         """

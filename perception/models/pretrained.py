@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from perception.errors import CheckpointError, NoPluginError
+from perception.files import write_problem
 from perception.models.checkpoint import WEIGHTS, Checkpoint, load_checkpoint, save_checkpoint, weights_in
 from perception.models.fusion_model import FusionModel
 from perception.plugin import own_weights
@@ -38,7 +39,7 @@ def save_pretrained(model: FusionModel, folder: str | Path, about: Checkpoint | 
         (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         (folder / CARD).write_text(_card(saved), encoding="utf-8")
     except OSError as error:
-        raise CheckpointError(f"{folder} cannot be written: {error.strerror or error}") from None
+        raise CheckpointError(f"{folder} cannot be written: {write_problem(folder, error)}") from None
     return saved
 
 

@@ -76,4 +76,4 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         files.write_whole(Path(path), data)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error.strerror or error}") from None
+        raise CheckpointError(f"{path} cannot be written: {files.write_problem(Path(path), error)}") from None

@@ -16,6 +16,7 @@ import perception
 from perception.errors import CheckpointError, ConfigError
 from perception.models.config import ModelConfig
 from perception.models.fusion_model import FusionModel
+from perception.text import listed
 
 CODES = {
     torch.float32: "F32",
@@ -39,8 +40,8 @@ def model_to_bytes(model: FusionModel, metadata: Mapping[str, str], path: str) -
         CheckpointError: A weight is not finite.
     """
     state = {name: _storable(tensor) for name, tensor in sorted(model.state_dict().items())}
-    if faults := _misfits(state, state):
-        raise CheckpointError(f"{path} is not written: {faults[0]}; training has diverged")
+    if misfits := _misfits(state, state):
+        raise CheckpointError(f"{path} is not written: {misfits[0]}; training has diverged")
     return to_safetensors(state, dict(sorted(metadata.items())))
 
 
@@ -95,11 +96,9 @@ def model_from_bytes(config: ModelConfig, data: bytes, path: str) -> FusionModel
         model = FusionModel(config)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {'; '.join(error.errors)}") from None
-    if faults := _misfits(model.state_dict(), state):
-        more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
-        raise CheckpointError(
-            f"{path}: the weights do not fit their model: {'; '.join(faults[:3])}{more}; save it again"
-        )
+    if misfits := _misfits(model.state_dict(), state):
+        text = listed(misfits, 3, "; ")
+        raise CheckpointError(f"{path}: the weights do not fit their model: {text}; save it again")
     model.load_state_dict(state)
     return model.eval()
 
@@ -115,17 +114,17 @@ def _storable(tensor: Tensor) -> Tensor:
 
 
 def _misfits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    faults = [f"{name} is missing" for name in expected if name not in found]
-    faults += [f"{name[:100]!r} is not known" for name in found if name not in expected]
+    misfits = [f"{name} is missing" for name in expected if name not in found]
+    misfits += [f"{name[:100]!r} is not known" for name in found if name not in expected]
     for name, tensor in found.items():
         want = expected.get(name)
         if want is None:
             continue
         if want.shape != tensor.shape or want.dtype != tensor.dtype:
-            faults.append(f"{name}: expected {_shape(want)}, found {_shape(tensor)}")
+            misfits.append(f"{name}: expected {_shape(want)}, found {_shape(tensor)}")
         elif tensor.is_floating_point() and not name.endswith(MAY_BE_UNKNOWN) and not tensor.isfinite().all():
-            faults.append(f"{name}: expected finite numbers, found others")
-    return faults
+            misfits.append(f"{name}: expected finite numbers, found others")
+    return misfits
 
 
 def _shape(tensor: Tensor) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -17,6 +16,7 @@ from perception.autoconfig import Overrides
 from perception.errors import NoPluginError, PluginError
 from perception.extensions import extension_points, missing_methods
 from perception.pipeline.replay_summary import RunStatus, Warned
+from perception.text import did_you_mean
 
 GROUP = "perception.hosts"
 _BUILT_IN = {  # also where no metadata are installed
@@ -178,8 +178,7 @@ def load_host(name: str) -> Host:
     """
     places = {point.name: point.value for point in extension_points(GROUP, _BUILT_IN).values()}
     if name not in places:
-        near = get_close_matches(name, places, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(name, places, "; ")
         raise NoPluginError(f"no host '{name}' is installed{hint} (installed: {', '.join(sorted(places))})")
     module, _, attribute = places[name].partition(":")
     try:

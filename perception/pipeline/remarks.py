@@ -13,9 +13,9 @@ from perception.sinks import Level, Sink, TakesRemarks
 TOLD_ROWS = frozenset({"corrupt", "undecodable", "faulted", "duplicate", "late", "dropped_live"})
 """Rows of the ledger of messages that no output uses though they were recorded for it."""
 FIRST = 3
-"""Messages that are told one by one: a sensor of which every second message is late is no line for each."""
+"""How many lost messages that are close together get a remark each; later only the 10th, the 100th, ..."""
 APART = 20
-"""Messages of a topic after which what happens to one is told anew."""
+"""How many messages of a topic lie between two that are close together, at most."""
 MOST = 100
 """Remarks for each topic and row; all messages are in the summary at the end."""
 

@@ -1,4 +1,4 @@
-"""What the commands and the viewers share: how to serve a replay, its account, and how viewers are found.
+"""The interface of commands and viewers: how to serve a replay, its account, and how viewers are found.
 
 A viewer is a module of the entry-point group `perception.viewers`; `foxglove` has `serve_replay`, `rerun` has
 `RerunViewer`.

@@ -6,7 +6,6 @@ import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from perception.installation import entry_points
 from perception.plugin.contract import Plugin
 from perception.plugin.failures import plugin_code
 from perception.plugin.manifest import Manifest, package_folder, read_manifest
+from perception.text import did_you_mean
 
 GROUP = "perception.plugins"
 METHODS = ("open", "prepare", "step", "reset", "close", "describe")
@@ -90,8 +90,7 @@ def _entry_point(name: str) -> EntryPoint:
             f"{len(points)} plugins are called '{name}', from {packages}: uninstall all but one"
         )
     names = sorted({point.name for point in entry_points(group=GROUP)})
-    near = get_close_matches(name, names, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = did_you_mean(name, names, "; ")
     raise NoPluginError(f"no plugin '{name}' is installed{hint} (installed: {', '.join(names) or 'none'})")
 
 

@@ -1,4 +1,4 @@
-"""What the code of a plugin raises: any exception is a failure of the plugin, `sys.exit` included."""
+"""Failures of a plugin: any exception that its code raises, `sys.exit` included."""
 
 from __future__ import annotations
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import PluginError
+from perception.text import did_you_mean
 from perception.types import SENSORS, head_specs
 
 API_VERSION = 1
@@ -127,11 +127,9 @@ def checked_manifest(name: str, data: object, *, heads_needed: bool = True) -> M
     """
     if not isinstance(data, dict):
         raise PluginError(f"the manifest of plugin '{name}' is not a mapping")
-    errors = []
     known = set(Manifest.__dataclass_fields__)
-    for key in sorted(set(data) - known, key=str):
-        near = get_close_matches(str(key), known, n=1)
-        errors.append(f"{key}: unknown{f', did you mean {near[0]}?' if near else ''}")
+    unknown = sorted(set(data) - known, key=str)
+    errors = [f"{key}: unknown{did_you_mean(key, known)}" for key in unknown]
     errors += [f"{key}: missing" for key in ("api", "factory", "inputs", "heads") if key not in data]
     if "api" in data and (isinstance(data["api"], bool) or data["api"] != API_VERSION):
         errors.append(f"api: {data['api']!r} is not supported; this host speaks {API_VERSION}")

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def attempt(url: str, request: Callable[[], T], on_attempt: Callable[[], None] = lambda: None) -> T:
-    """Return what a request returns; one that may succeed later is made again.
+    """Return the answer to a request; one that may succeed later is made again.
 
     Args:
         url: What the request is about, for errors.

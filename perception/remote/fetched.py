@@ -130,7 +130,7 @@ def _too_large(size: int, most: int) -> str:
 
 
 copies = FetchedCopies()
-"""Those of this process."""
+"""The copies of this process."""
 
 
 def local_path(path: Path) -> Path:

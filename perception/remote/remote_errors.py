@@ -1,4 +1,4 @@
-"""What fsspec and its packages raise, as OSErrors of one line that say what to do."""
+"""Errors of fsspec and its packages as OSErrors of one line that say what to do."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ class RemoteFile:
         return data
 
     def _attempt(self, request: Callable[[], T]) -> T:
-        """Return what a request returns; one that may succeed later is made again."""
+        """Return the answer to a request, and count the attempts."""
 
         def count() -> None:
             with self._lock:

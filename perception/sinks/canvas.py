@@ -85,10 +85,10 @@ def outline(canvas: Canvas, box: Box, colour: RGB, thickness: int) -> None:
     cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
 
 
-def dashed(canvas: Canvas, box: Box, colour: RGB, thickness: int, dash: float) -> None:
+def dashed(canvas: Canvas, box: Box, colour: RGB, dash: float) -> None:
     """Draw a dashed rectangle over a dark line; dashes and gaps are about `dash` px long."""
     x1, y1, x2, y2 = _within(box, canvas)
-    cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), thickness + 1)
+    cv2.rectangle(canvas, (x1, y1), (x2, y2), (0, 0, 0), 2)
     corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
     for (ax, ay), (bx, by) in pairwise(corners):
         count = max(1, round(max(abs(bx - ax), abs(by - ay)) / (2 * dash)))
@@ -96,7 +96,7 @@ def dashed(canvas: Canvas, box: Box, colour: RGB, thickness: int, dash: float) -
             f, t = (k + 0.25) / count, (k + 0.75) / count
             start = round(ax + f * (bx - ax)), round(ay + f * (by - ay))
             end = round(ax + t * (bx - ax)), round(ay + t * (by - ay))
-            cv2.line(canvas, start, end, colour, thickness)
+            cv2.line(canvas, start, end, colour)
 
 
 def dots(canvas: Canvas, pixels: Float64, colours: NDArray[np.uint8], size: int) -> None:

@@ -46,7 +46,7 @@ class HostRecordingSink(McapSink):
 
 
 class HostRecord(NamedTuple):
-    """What a recording says of the host that made it.
+    """The entries of a recording about the host that made it.
 
     Attributes:
         config: The complete configuration of the host, from which nothing was found in a log.

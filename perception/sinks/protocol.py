@@ -122,12 +122,12 @@ def ignores_truth(sink: Sink) -> bool:
 
 
 def to_values(sinks: Sequence[Sink]) -> Callable[..., None] | None:
-    """Return what gives values to each sink that takes them; None where none does."""
+    """Return a function that gives values to each sink that takes them; None where none does."""
     return _to_each([sink.add_values for sink in sinks if isinstance(sink, TakesValues)])
 
 
 def to_remarks(sinks: Sequence[Sink]) -> Callable[..., None] | None:
-    """Return what gives remarks to each sink that takes them; None where none does."""
+    """Return a function that gives remarks to each sink that takes them; None where none does."""
     return _to_each([sink.add_remark for sink in sinks if isinstance(sink, TakesRemarks)])
 
 

@@ -167,7 +167,7 @@ def render(
     ranged = _draw_returns(view, sample, source, place)
     known = [] if truth is None else [box for box in truth.boxes or () if placed(box.xyxy)]
     for box in known:
-        dashed(view, place.box(box.xyxy), WHITE, 1, layout.unit / 2.5)
+        dashed(view, place.box(box.xyxy), WHITE, layout.unit / 2.5)
     area = 0, 0, view.shape[1], view.shape[0]
     kept = [item for item in worth_drawing(output, min_score) if _overlap(place.box(item.xyxy), area)]
     _draw_detections(view, kept, place, layout.unit, run)

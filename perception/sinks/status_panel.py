@@ -83,7 +83,7 @@ def _truth_key(canvas: Canvas, y: float, unit: float, left: float, right: float)
     x = words_x - 2.4 * unit
     if x >= left:
         put_text(canvas, "truth", words_x, y, size, DIM)
-        dashed(canvas, (x, y - 0.4 * unit, x + 1.8 * unit, y + 0.4 * unit), WHITE, 1, unit / 4)
+        dashed(canvas, (x, y - 0.4 * unit, x + 1.8 * unit, y + 0.4 * unit), WHITE, unit / 4)
 
 
 def _range_key(

@@ -15,7 +15,7 @@ from threading import Thread
 
 from perception.align.repeats import Repeats
 from perception.errors import OutputError
-from perception.files import make_file
+from perception.files import make_file, write_problem
 from perception.path_guard import marked
 from perception.sinks.annotations import image_size
 from perception.sinks.canvas import Canvas
@@ -73,8 +73,8 @@ class VideoSink:
         try:
             self._claimed = make_file(self.path)  # until the end: encoders open the file by its name
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"cannot make a video here: {reason}: {self.path}") from error
+            problem = write_problem(self.path, error)
+            raise OutputError(f"cannot make a video here: {problem}: {self.path}") from error
         try:
             open_writer(self.path, _DEFAULT_RATE_HZ, (64, 64)).close()  # tells now whether it can encode
         except BaseException:

@@ -1,4 +1,4 @@
-"""What encodes the frames of a video: PyAV where the extra `video` is installed, else OpenCV.
+"""Encoders of the frames of a video: PyAV where the extra `video` is installed, else OpenCV.
 
 PyAV writes H.264. The OpenCV wheel has no encoder for it: of its encoders, browsers play VP9 in MP4 and VP8
 in WebM, and it gives no access to their speed settings (OpenCV issue 24570): they take six times as long or

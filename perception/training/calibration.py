@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -63,24 +64,31 @@ def calibrate_checkpoint(path: Path, dataset: Dataset, most: int = 1500) -> dict
 
 def _collect(model: FusionModel, dataset: Dataset) -> dict[tuple[str, ...], Rows]:
     rows_by_subset: dict[tuple[str, ...], Rows] = {subset: defaultdict(list) for subset in SUBSETS}
-    masks = torch.tensor([[name in subset for name in SENSORS] for subset in SUBSETS])
     family: Literal["gaussian", "laplace"] = (
         "gaussian" if model.config.loss_family == "gaussian" else "laplace"
     )
     rules = Rules(family=family)
     for index in range(len(dataset)):
-        example = dataset[index]
-        inputs = Inputs(*(torch.from_numpy(a) for a in collate([example]).inputs))
-        with torch.inference_mode():
-            answers = [type(p)(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
-        for subset, answer in zip(SUBSETS, answers, strict=True):
-            left = with_only(example, subset)
-            if left.inputs.present.any():
-                _take(rows_by_subset[subset], output_of(left, answer, model.config), left, model, rules)
+        for subset, left, output in outputs_on_subsets(model, dataset[index]):
+            _take(rows_by_subset[subset], output, left, model, rules)
     return rows_by_subset
 
 
-def with_only(example: TrainingSample, subset: tuple[str, ...]) -> TrainingSample:
+def outputs_on_subsets(
+    model: FusionModel, example: TrainingSample
+) -> Iterator[tuple[tuple[str, ...], TrainingSample, Output]]:
+    """Yield each subset of the sensors that leaves any of a sample, what it leaves, and its output."""
+    masks = torch.tensor([[name in subset for name in SENSORS] for subset in SUBSETS])
+    inputs = Inputs(*(torch.from_numpy(a) for a in collate([example]).inputs))
+    with torch.inference_mode():
+        answers = [type(p)(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
+    for subset, answer in zip(SUBSETS, answers, strict=True):
+        left = _with_only(example, subset)
+        if left.inputs.present.any():
+            yield subset, left, output_of(left, answer, model.config)
+
+
+def _with_only(example: TrainingSample, subset: tuple[str, ...]) -> TrainingSample:
     """Return the sample with every sensor outside the subset absent."""
     inputs = example.inputs
     for sensor, name in enumerate(SENSORS):

@@ -8,10 +8,12 @@ from pathlib import Path
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
 from perception.evaluation.report.schema import EvaluationReport
+from perception.files import write_problem
 from perception.logs import open_log
 from perception.models.checkpoint import read_metadata
 from perception.pipeline import ReplayOptions, Span
 from perception.plugin import load_plugin
+from perception.text import plural
 from perception.training.calibration import calibrate_checkpoint
 from perception.training.data.dataset import Dataset, complete_classes, held_out_from_ns, open_dataset
 from perception.training.data.sample_cache import cached_log, find_logs
@@ -22,7 +24,7 @@ from perception.training.train_config import TrainConfig
 from perception.types import SENSORS
 
 REFERENCE_ENGINE = {"precision": "fp32", "backend": "torch"}
-"""What the final scores are computed with, so that they do not depend on the machine."""
+"""The engine of the final scores, the same on every machine."""
 
 SHOWN = ("joint", "mAP50", "mAP", "distance_rel", "D-ECE", "MAE/", "MAE_persistence/")
 
@@ -41,7 +43,7 @@ def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
         return
     logs = find_logs(config.data.calibrate, "calibrate")
     every = config.data.model_copy(update={"start_s": None, "end_s": None})
-    watcher.message(f"calibrating on {len(logs)} log{'s' if len(logs) != 1 else ''}")
+    watcher.message(f"calibrating on {plural(len(logs), 'log')}")
     dataset = open_dataset(logs, every, cache_spec(config), cache_folder(config))
     _warn_of_shared(config, checkpoint, dataset, watcher)
     counts = calibrate_checkpoint(checkpoint, dataset)
@@ -89,7 +91,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
         report.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         raise TrainingError(
-            f"cannot write {report}: {error.strerror or error}; the weights are kept"
+            f"cannot write {report}: {write_problem(report, error)}; the weights are kept"
         ) from None
     return main_scores(result)
 

@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from perception.diagnosis.monitor import Statistics, StatsCollector, SubsetStats, to_plain
 from perception.diagnosis.monitor.baseline_stats import KEY
 from perception.diagnosis.monitor.input_monitor import still_share
 from perception.evaluation import SUBSETS, subset_name
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
-from perception.models.tensors import Inputs
-from perception.training.calibration import with_only
+from perception.training.calibration import outputs_on_subsets
 from perception.training.data.dataset import Dataset
-from perception.training.data.training_sample import TrainingSample, collate
-from perception.training.validation import output_of
+from perception.training.data.training_sample import TrainingSample
 from perception.types import SENSORS
 
 
@@ -40,17 +36,11 @@ def store_output_stats(path: Path, dataset: Dataset, most: int = 1500) -> dict[s
     model, meta = load_checkpoint(path)
     samples = dataset.pieces(most)
     collected = {subset: StatsCollector() for subset in SUBSETS}
-    masks = torch.tensor([[name in subset for name in SENSORS] for subset in SUBSETS])
     for index in samples.by_camera():
         example = samples[index]
-        inputs = Inputs(*(torch.from_numpy(a) for a in collate([example]).inputs))
-        with torch.inference_mode():
-            answers = [type(p)(*(t[0].numpy() for t in p)) for p in model.on_subsets(inputs, masks)]
-        for subset, answer in zip(SUBSETS, answers, strict=True):
-            left = with_only(example, subset)
+        for subset, left, output in outputs_on_subsets(model, example):
             if _present(left) == subset:  # a sensor absent from the sample itself leaves a smaller subset
-                output = replace(output_of(left, answer, model.config), tick=samples.tick(example))
-                collected[subset].add(output, _figures(left))
+                collected[subset].add(replace(output, tick=samples.tick(example)), _figures(left))
     stats = {subset_name(subset): c.stats() for subset, c in collected.items() if c.frames}
     calibration: Mapping[str, object] = {**meta.calibration, KEY: to_plain(stats)}
     save_checkpoint(path, model, replace(meta, calibration=calibration))

@@ -10,6 +10,7 @@ from typing import Any
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError, TrainingError
+from perception.files import write_problem
 from perception.models.checkpoint import read_metadata, weights_in
 from perception.path_guard import marked
 from perception.remote import is_remote, log_path
@@ -62,7 +63,9 @@ def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> d
             folder.mkdir(parents=True, exist_ok=True)
             (folder / CONFIG).write_text(_HEADING + text, encoding="utf-8")
         except OSError as error:
-            raise ConfigError([f"run.out: {folder} cannot be written: {error.strerror or error}"]) from None
+            raise ConfigError(
+                [f"run.out: {folder} cannot be written: {write_problem(folder, error)}"]
+            ) from None
     return state
 
 

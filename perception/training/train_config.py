@@ -24,15 +24,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from perception.config import NonNegative, Number, Positive
-from perception.config.named_options import found
 from perception.models.config import ModelConfig
+from perception.text import did_you_mean
 from perception.types import loss_parts
 
 
 def _known_head(name: str) -> str:
     parts = loss_parts()
     if name not in parts:
-        raise ValueError(f"expected one of {', '.join(parts)}; {found(name, parts)}")
+        raise ValueError(f"expected one of {', '.join(parts)}; found {name!r:.60}{did_you_mean(name, parts)}")
     return name
 
 

@@ -15,6 +15,7 @@ from perception.models import FusionModel, ModelConfig
 from perception.models.checkpoint import load_checkpoint, read_metadata
 from perception.models.pretrained import weights_file
 from perception.models.stats import ChannelStats, InputStats, channel_names, default_stats
+from perception.text import listed
 from perception.training.data.dataset import Dataset
 from perception.training.data.input_stats import measure_stats
 from perception.training.loop.observer import Watcher
@@ -61,8 +62,7 @@ class TransferReport:
             ("in the checkpoint only, unused", self.unused),
         ):
             if names:
-                shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-                lines.append(f"{outcome}: {shown}")
+                lines.append(f"{outcome}: {listed(names)}")
         return lines
 
 

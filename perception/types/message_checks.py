@@ -7,13 +7,13 @@ Every function raises ValueError, with what was expected and what was found.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perception.text import did_you_mean
 from perception.types.image_layouts import ENCODED, LAYOUTS, layout_name
 
 
@@ -40,9 +40,7 @@ def check_image(data: object, image_format: str, width: object, height: object) 
         raise ValueError(f"data: expected bytes, found {found}; CameraFrame.from_array takes pixels")
     if layout_name(str(image_format)) is None and str(image_format).lower() not in ENCODED:
         names = (*ENCODED, *LAYOUTS)
-        near = get_close_matches(str(image_format).lower(), names, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
-        found = f"{str(image_format)[:40]!r}{meant}"
+        found = f"{str(image_format)[:40]!r}{did_you_mean(str(image_format).lower(), names, '; ')}"
         raise ValueError(f"format: expected one of {', '.join(names)}; found {found}")
     for side, pixels in (("width", width), ("height", height)):
         if not isinstance(pixels, int | Integral) or pixels < 0:

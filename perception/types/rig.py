@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from perception.geometry import Matrix, TransformTree
+from perception.text import listed
 from perception.types.placement import PLACED, RigIssue
 from perception.types.rig_messages import CameraInfo
 
@@ -60,17 +61,16 @@ class Rig:
         if not frame_id:
             return RigIssue("no_transform", "the message names no frame: its frame_id is empty")
         frames = sorted(self.transforms.frames())
-        known = ", ".join(frames[:8]) + (", ..." if len(frames) > 8 else "")
+        known = f"those of the log name {listed(frames)}" if frames else "there are none"
         text = (
             f"no transforms connect {frame_id!r} with the camera's frame {self.calibration.frame_id!r}; "
-            f"{f'those of the log name {known}' if frames else 'there are none'}: name their topics in "
-            "sensors.camera.transforms"
+            f"{known}: name their topics in sensors.camera.transforms"
         )
         return RigIssue("no_transform", text)
 
 
 class Placing(NamedTuple):
-    """The rig of a moment as one camera sees it, and what is to be said about the returns of its scans."""
+    """The rig of a moment as one camera sees it, and the issues of the returns of its scans."""
 
     rig: Rig
     issues: tuple[RigIssue, ...] = ()

@@ -117,24 +117,15 @@ def _without(source: Input[Any], absences: Mapping[str, Absent | str], several: 
     return source if absence is None else source.absent(absence)
 
 
-def absent_sample(
-    tick: Tick,
-    absence: Absent | str,
-    topics: Sequence[str] = ("", "", ""),
-    cameras: Sequence[str] = (),
-) -> Sample:
+def absent_sample(tick: Tick, absence: Absent | str, cameras: Sequence[str] = ()) -> Sample:
     """Return a sample without any input, as short batches are padded with.
 
     Args:
         tick: Its tick.
         absence: The reason of all of them.
-        topics: Of camera, range and status.
         cameras: The names of several cameras, that of the reference camera first.
     """
-    inputs: list[Input[Any]] = [
-        Input(name, topic, None, absence=as_absent(absence))
-        for name, topic in zip(SENSORS, topics, strict=True)
-    ]
+    inputs: list[Input[Any]] = [Input(name, "", None, absence=as_absent(absence)) for name in SENSORS]
     camera, scan, status = inputs
     if not cameras:
         return Sample(tick, camera, scan, status, Rig())

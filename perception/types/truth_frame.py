@@ -1,4 +1,4 @@
-"""What is true at one tick."""
+"""The truth of one tick."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perception_plugins.detector.dense_decode import decode_distribution, decode_grid, place_cells
+from perception_plugins.detector.dense_decode import decode_distribution, decode_grid, place_cells, sigmoid
 from perception_plugins.detector.layouts import BoxFormat, OutputLayout
 from perception_plugins.detector.output_shapes import core
 
@@ -123,10 +123,10 @@ def activated(values: Array, how: str) -> Array:
     """Return numbers [N, C] as scores: as they are, sigmoid, or softmax over the classes."""
     if how == "none":
         return values
+    if how == "sigmoid":
+        return sigmoid(values)
     values = values.astype(np.float64)
     with np.errstate(over="ignore"):
-        if how == "sigmoid":
-            return np.asarray(1 / (1 + np.exp(-values)))
         powers = np.exp(values - values.max(1, keepdims=True))
         return np.asarray(powers / powers.sum(1, keepdims=True))
 

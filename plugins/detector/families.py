@@ -9,7 +9,7 @@ from typing import Any
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 _YOLO_ROWS = {"kind": "rows", "boxes": "cxcywh"}
-_FINAL = ["x1", "y1", "x2", "y2", "score", "label"]
+FINAL_COLUMNS = ["x1", "y1", "x2", "y2", "score", "label"]
 _DETR_BOXES = {"kind": "separate", "boxes": "cxcywh", "unit": "fraction"}
 
 
@@ -33,8 +33,6 @@ class Family:
     also: tuple[str, ...] = field(default=())
 
 
-_TORCHVISION = Family({}, {"kind": "separate", "first_label": 0}, "coco91", None)
-
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         "yolov5": Family({}, {**_YOLO_ROWS, "objectness": True}, also=("yolov7",)),
@@ -42,7 +40,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "yolov8": Family(
             {}, {**_YOLO_ROWS, "transposed": True}, also=("yolov9", "yolo11", "yolov11", "yolov12")
         ),
-        "yolov10": Family({}, {"kind": "list", "columns": _FINAL}, nms=None, also=("yolo26",)),
+        "yolov10": Family({}, {"kind": "list", "columns": FINAL_COLUMNS}, nms=None, also=("yolo26",)),
         "yolox": Family(
             {"fit": "corner", "channels": "bgr", "scale": 1.0},
             {**_YOLO_ROWS, "objectness": True, "strides": [8, 16, 32]},
@@ -70,8 +68,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         ),
         "fastestdet": Family({"fit": "stretch", "channels": "bgr"}, {"kind": "grid"}, size=(352, 352)),
         "torchvision": Family(
-            _TORCHVISION.input,
-            _TORCHVISION.output,
+            {},
+            {"kind": "separate", "first_label": 0},
             "coco91",
             None,
             also=("ssd", "ssdlite", "retinanet", "fasterrcnn", "fcos", "maskrcnn"),

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perception_plugins.detector.families import FINAL_COLUMNS
 from perception_plugins.detector.output_shapes import unit_of
 from perception_plugins.detector.trial import Match, Trial
 
 FINAL_AT_MOST = 1000
 """Rows of an output of final detections, at most."""
 
-_FINAL = ["x1", "y1", "x2", "y2", "score", "label"]
 _PADDLE = ["label", "score", "x1", "y1", "x2", "y2"]
 _QUERIES = {"kind": "rows", "boxes": "cxcywh", "unit": "fraction", "activation": "none"}
 _OF_SEVEN = (  # with the labels that public weights have: those of EfficientDet and SSD are COCO's ids
@@ -46,9 +46,9 @@ def final_rows(trial: Trial, array: NDArray[Any], shape: str, ultralytics: bool)
         return  # the answer about a whole picture
     elif more:
         reason = f"{shape}: box, score, label, and what its metadata call {trial.metadata['task']}"
-        yield Match("yolov10", reason, {"columns": [*_FINAL, *["skip"] * (width - 6)]})
+        yield Match("yolov10", reason, {"columns": [*FINAL_COLUMNS, *["skip"] * (width - 6)]})
     elif width == 5 and not unit_of(array[:, :4]):
-        yield Match("yolov10", f"{shape}: box, score of one class", {"columns": _FINAL[:5]}, 1)
+        yield Match("yolov10", f"{shape}: box, score of one class", {"columns": FINAL_COLUMNS[:5]}, 1)
     elif width not in (6, 7) or _are_queries(array):
         reason = f"{shape} is {count} queries of a box and {width - 4} classes"
         yield Match("rtdetr", reason, _QUERIES, width - 4)

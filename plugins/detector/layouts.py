@@ -53,7 +53,7 @@ class OutputLayout(Section):
 
     kind: Kind
     boxes: BoxFormat = "xyxy"
-    """What the four numbers of a box are."""
+    """The meaning of the four numbers of a box."""
     unit: Literal["pixels", "fraction"] = "pixels"
     """Pixels of the input, or fractions of it."""
     outputs: dict[Literal["rows", "boxes", "scores", "labels", "count"], str] = Field(default_factory=dict)
@@ -65,7 +65,7 @@ class OutputLayout(Section):
     objectness: bool = False
     """rows: a score of its own stands before those of the classes, and is multiplied with them."""
     activation: Literal["none", "sigmoid", "softmax"] = "none"
-    """What makes scores of the numbers in the file."""
+    """The function that makes scores of the numbers in the file."""
     background: Literal["none", "first", "last"] = "none"
     """separate: the column of the scores that is no class."""
     first_label: Annotated[int, Field(ge=0, le=1)] = 0

@@ -64,7 +64,7 @@ def choose_reading(trial: Trial, options: DetectorOptions, labels: tuple[str, ..
 
 
 def fits_labels(labels: tuple[str, ...]) -> Callable[[int], bool]:
-    """Return whether a file may have so many classes: as many as there are names, else as COCO has."""
+    """Return the test whether a file may have so many classes: as there are names, else as COCO has."""
     return lambda count: count == len(labels) if labels else count in (80, 90, 91)
 
 

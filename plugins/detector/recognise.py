@@ -179,9 +179,10 @@ def _box_and_class_tables(
             yield Match("detr", f"{shape}: logits, the last one of no object", parts, columns - 1)
             yield Match("rtdetr", f"{shape}: a logit for each class", parts, columns)
         elif scores or not outside:
-            unit = "fraction" if float(np.abs(cores[boxes]).max(initial=0)) <= 2 else "pixels"
+            fractions = float(np.abs(cores[boxes]).max(initial=0)) <= 2
+            unit = "fraction" if fractions else "pixels"
             more = {**parts, "unit": unit, "first_label": 0}
-            seen = f"{shape}: scores by class; boxes of a trial are in {unit}s".replace("pixelss", "pixels")
+            seen = f"{shape}: scores by class; boxes of a trial are in {'fractions' if fractions else unit}"
             yield Match("torchvision", f"{seen}, the first class is background",
                         {**more, "background": "first"}, columns - 1)  # fmt: skip
             yield Match("torchvision", seen, more, columns)

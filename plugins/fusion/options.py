@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from perception.errors import PluginError
 from perception.models.prediction_outputs import MIN_SCORE
+from perception.text import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,14 @@ class Options:
             PluginError: An option is unknown or out of its range; lists every error.
         """
         known = [f.name for f in fields(cls)]
-        faults = []
-        for key in sorted(set(given) - set(known), key=str):
-            near = get_close_matches(str(key), known, n=1)
-            faults.append(f"{key}: unknown option{f', did you mean {near[0]}?' if near else ''}")
+        unknown = sorted(set(given) - set(known), key=str)
+        errors = [f"{key}: unknown option{did_you_mean(key, known)}" for key in unknown]
         score = given.get("min_score", MIN_SCORE)
         if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-            faults.append(f"min_score: expected a number from 0 to 1, found {score!r}")
+            errors.append(f"min_score: expected a number from 0 to 1, found {score!r}")
         distance = given.get("distance", "model")
         if distance not in ("model", "returns"):
-            faults.append(f"distance: expected model or returns, found {distance!r}")
-        if faults:
-            raise PluginError("plugin.options: " + "; ".join(faults))
+            errors.append(f"distance: expected model or returns, found {distance!r}")
+        if errors:
+            raise PluginError("plugin.options: " + "; ".join(errors))
         return cls(float(score), distance)

@@ -14,7 +14,7 @@ from perception.types import Channel, Message
 WINDOW_S = 5.0
 """Rates are those of so many seconds."""
 MOST_BYTES = 512 << 20
-"""What may wait altogether; the oldest message is dropped for a new one."""
+"""The size of all messages that wait, at most; the oldest message is dropped for a new one."""
 _STEP_NS = 1_000_000_000
 _LATEST_NS = (1 << 63) - 1
 

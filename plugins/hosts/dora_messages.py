@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
@@ -18,6 +17,7 @@ from mcap_protobuf.schema import build_file_descriptor_set
 
 from perception.config import Config
 from perception.errors import ConfigError
+from perception.text import did_you_mean
 from perception.types import Channel, Schema
 
 ENCODED = ("jpeg", "jpg", "png", "webp")
@@ -82,7 +82,7 @@ class DoraInputs:
         """Return an error for each input that no topic of the configuration has."""
         return [
             f"input {name}: expected one of {', '.join(sorted(self._topics))}"
-            + (f"; did you mean {near[0]}?" if (near := get_close_matches(name, self._topics, n=1)) else "")
+            + did_you_mean(name, self._topics, "; ")
             for name in inputs
             if name not in self._topics
         ]

@@ -29,7 +29,7 @@ BUSY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """What the parts of a host know now. Made and used in any thread."""
+    """The present state of the parts of a host. Made and used in any thread."""
 
     config: Config
     arrivals: Arrivals

@@ -1,4 +1,4 @@
-"""What became of the samples of a host: outputs published, latencies, deadlines, errors, absences."""
+"""The outcomes of the samples of a host: outputs published, latencies, deadlines, errors, absences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every host does while its stack runs: events of the stack, health once a second, an orderly end."""
+"""The work of every host while its stack runs: events of the stack, health once a second, an orderly end."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ can publish. It listens on 127.0.0.1 unless told otherwise, and refuses pages of
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
@@ -139,9 +138,7 @@ class PlaybackServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._guard.close()
         self._server.stop()
 

@@ -1,4 +1,4 @@
-"""The door of a server for viewers: no page of another site may watch or drive a replay.
+"""The guard of a server for viewers: no page of another site may watch or drive a replay.
 
 A page of any site may open a WebSocket to this machine, and the name of its site may be made to point here
 (DNS rebinding). The browser says in `Origin` whose page it is (RFC 6455, section 10.2), and in `Host` which

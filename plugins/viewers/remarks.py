@@ -1,4 +1,4 @@
-"""What is to be said about a run at a moment, each once: absent inputs, invalid heads, warnings, resets."""
+"""Remarks about a moment of a run, each once: absent inputs, invalid heads, warnings, resets."""
 
 from __future__ import annotations
 

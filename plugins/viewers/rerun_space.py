@@ -10,10 +10,10 @@ import rerun as rr
 from numpy.typing import NDArray
 
 from perception.geometry import Matrix
-from perception.sinks.annotations import caption, worth_drawing
+from perception.sinks.annotations import caption
 from perception.sinks.palette import class_colour
 from perception.sinks.picture_returns import packed_range_colours
-from perception.sinks.scene import covariance_axes
+from perception.sinks.scene import covariance_axes, placed_items
 from perception.types import Rig, Sample
 from perception.types.views import CameraRow
 from perception_plugins.viewers.rerun_camera import packed_colours
@@ -127,21 +127,17 @@ class SpaceRows:
         head = view.output.detections
         if head is None or not self._base_frame or self.frame != self._base_frame:
             return
-        items = [
-            item
-            for item in worth_drawing(view.output, self._min_score)
-            if item.position_m is not None and np.isfinite(item.position_m).all()
-        ]
-        axes = [covariance_axes(item) for item in items]
+        items = [item for _, item in placed_items(view.output, self._min_score)]
+        quaternions, stds = covariance_axes(items)
         colours = packed_colours([class_colour(item.label, self._classes) for item in items], 160)
         self._rows.add(
             f"{SPACE}/positions/{path_part(view.camera)}",
             rr.Ellipsoids3D,
             when,
             len(items),
-            centers=_table([item.position_m for item in items], 3),
-            half_sizes=_table([stds for _, stds in axes], 3),
-            quaternions=_table([quaternion for quaternion, _ in axes], 4),
+            centers=np.array([item.position_m for item in items], np.float32).reshape(-1, 3),
+            half_sizes=stds.astype(np.float32),
+            quaternions=quaternions.astype(np.float32),
             labels=[caption(item) for item in items],
             colors=colours,
         )
@@ -154,7 +150,3 @@ def _placed(points_m: NDArray[np.floating], target_from_source: Matrix) -> tuple
         own = own[np.isfinite(own).all(axis=1)]
     pose = target_from_source.astype(np.float32)
     return own @ pose[:3, :3].T + pose[:3, 3], np.sqrt(np.einsum("ij,ij->i", own, own))
-
-
-def _table(rows: Sequence[Any], width: int) -> Any:
-    return np.array(rows, np.float32).reshape(-1, width)

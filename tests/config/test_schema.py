@@ -77,7 +77,7 @@ def test_every_fault_is_named_at_once_with_its_path_and_the_nearest_name() -> No
         "referense: unknown key, did you mean reference?",
         "sensors.camera.topic: missing",
         "sensors.camera.topik: unknown key, did you mean topic?",
-        "sensors.range.policy: Input should be 'latest' or 'nearest', found 'nearst', did you mean 'nearest'",
+        "sensors.range.policy: Input should be 'latest' or 'nearest', found 'nearst', did you mean nearest?",
         "sensors.range.tolerance_ms: ",
         "sensors.status.fields: ",
         "sensors.status.steps: ",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
-from perception.geometry import pose_matrix, quaternion_from_rotation, rotation_from_quaternion
+from perception.geometry import pose_matrix, quaternions_from_rotations, rotation_from_quaternion
 from perception.geometry.pose_history import MAX_GAP_NS, MAX_POSES, PoseHistory, interpolated_poses
 
 MS = 1_000_000
@@ -41,16 +41,16 @@ RIGHT_ANGLES = Rotation.create_group("O").as_matrix().round()
 def test_a_rotation_and_its_quaternion_are_the_same(seed: int, short_of_half: float) -> None:
     axis = np.random.default_rng(seed).normal(size=3)
     rotation = Rotation.from_rotvec(axis / np.linalg.norm(axis) * (np.pi - short_of_half)).as_matrix()
-    quaternion = quaternion_from_rotation(rotation)
+    (quaternion,) = quaternions_from_rotations(rotation[None])
     assert quaternion[3] >= 0
     np.testing.assert_allclose(np.linalg.norm(quaternion), 1.0, atol=1e-12)
     np.testing.assert_allclose(Rotation.from_quat(quaternion).as_matrix(), rotation, atol=1e-12)
 
 
 def test_rotations_by_right_angles_have_their_quaternions() -> None:
-    for rotation in RIGHT_ANGLES:
-        found = rotation_from_quaternion(*quaternion_from_rotation(rotation))
-        np.testing.assert_allclose(found, rotation, atol=1e-12)
+    quaternions = quaternions_from_rotations(np.array(RIGHT_ANGLES))
+    for rotation, quaternion in zip(RIGHT_ANGLES, quaternions, strict=True):
+        np.testing.assert_allclose(rotation_from_quaternion(*quaternion), rotation, atol=1e-12)
 
 
 @given(

@@ -41,7 +41,6 @@ from perception.types import (
 from tests.logs.decode_build import LOG_TIME, PUBLISH_TIME, STAMP, protobuf, record, refused, stamped
 
 JPEG = cv2.imencode(".jpg", np.full((24, 40, 3), 90, np.uint8))[1].tobytes()
-HALF_TURN = {"x": 0.0, "y": 0.0, "z": 1.0, "w": 0.0}
 
 
 def as_json(message: Any) -> Message:

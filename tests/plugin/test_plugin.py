@@ -156,7 +156,7 @@ def test_what_does_not_load_says_why(
 
 
 def test_an_unknown_name_gets_the_nearest_and_the_list() -> None:
-    with pytest.raises(PluginError, match=r"no plugin 'fusoin' is installed; did you mean 'fusion'\?"):
+    with pytest.raises(PluginError, match=r"no plugin 'fusoin' is installed; did you mean fusion\?"):
         load_plugin("fusoin")
 
 

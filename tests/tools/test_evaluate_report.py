@@ -110,7 +110,8 @@ def test_a_disk_that_is_full_at_the_end_costs_the_report_and_neither_the_scores_
     assert run(["evaluate", *words, "--report", str(lost), "--report", str(kept)]) == 1
     said = capsys.readouterr()
     assert "mAP50" in said.out
-    assert said.err == f"error: cannot write {lost}: No space left on device\n"
+    assert said.err.startswith(f"error: cannot write {lost}: the disk at ")
+    assert said.err.endswith("is full (no space left on device), free some space there\n")
     assert lost.read_bytes() == before
     assert is_report(kept)
 

@@ -65,7 +65,7 @@ def test_a_loss_is_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["host", "dorra", "--config", "robot.yaml"], 2, "did you mean 'dora'?"),
+        (["host", "dorra", "--config", "robot.yaml"], 2, "did you mean dora?"),
         (["host", "scripted", "--config", "none.yaml"], 2, "none.yaml"),
         ([*HOST, "--record", "robot.yaml/x.mcap"], 1, "is a file, not a folder"),
         ([*HOST, "--set", "log"], 2, "--set: expected KEY=VALUE, found 'log'"),

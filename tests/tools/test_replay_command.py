@@ -185,7 +185,7 @@ def test_camera_silent_from_the_middle_leaves_control_at_10_hz(
         (["--start", "soon"], 2, ["--start", "seconds", "soon"]),
         (["--start", "2", "--end", "1"], 2, ["--start 2", "--end 1"]),
         (["--no-output", "--with-inputs"], 2, ["--with-inputs"]),
-        (["--plugin", "fusoin"], 2, ["fusoin", "did you mean 'fusion'"]),
+        (["--plugin", "fusoin"], 2, ["fusoin", "did you mean fusion"]),
         (["--checkpoint", "missing.safetensors"], 1, ["missing.safetensors"]),
         (["--config", "missing.yaml"], 2, ["missing.yaml"]),
         (["--output", "no/such/folder/out.mcap"], 1, ["no/such/folder"]),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from perception.diagnosis.monitor import from_plain, statistics_of
+from perception.diagnosis.monitor import StatisticsReader, from_plain
 from perception.diagnosis.monitor.baseline_stats import KEY, LEVELS
 from perception.evaluation import SUBSETS, subset_name
 from perception.models import FusionModel
@@ -56,12 +56,8 @@ def test_the_statistics_are_those_of_the_calibrated_outputs(
     whole = [i for i, e in enumerate(examples) if e.inputs.present.all()]
     assert found["camera+range+status"].frames == len(whole)
     predicted = predict(calibrated, examples, torch.device("cpu"))
-    stds = [
-        statistics_of(output_of(examples[i], type(predicted)(*(a[i] for a in predicted)), SHAPE))["control"][
-            "std/curvature"
-        ]
-        for i in whole
-    ]
+    outputs = [output_of(examples[i], type(predicted)(*(a[i] for a in predicted)), SHAPE) for i in whole]
+    stds = [StatisticsReader().read(output)["control"]["std/curvature"] for output in outputs]
     median = found["camera+range+status"].quantiles.get("control", {}).get("std/curvature")
     if len(whole) >= 30:
         assert median is not None

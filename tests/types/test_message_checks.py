@@ -34,7 +34,7 @@ def info(**changes: Any) -> CameraInfo:
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "a layout that nobody reads": (
         lambda: frame(format="bgr9"),
-        r"format: .*found 'bgr9'; did you mean 'bgr8'",
+        r"format: .*found 'bgr9'; did you mean bgr8",
     ),
     "no format": (lambda: frame(format=""), "format: expected one of jpeg"),
     "pixels as data": (lambda: frame(data=np.zeros((2, 2, 3), np.uint8)), "data: expected bytes.*from_array"),

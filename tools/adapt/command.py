@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 from perception_tools.command_arguments import takes
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.standard_output import answering, print_json
-from perception_tools.train.options import Json, NewRunForce, Threads, fraction
+from perception_tools.train.options import Json, NewRunForce, Threads, fraction, log_reads
 
 
 @dataclass
@@ -43,7 +42,7 @@ class AdaptArguments:
     hold_out: Annotated[
         str, typer.Option(help="The last part of the time of each log, kept to judge the result on.")
     ] = "25%"
-    seed: Annotated[int, typer.Option(help="Of order and augmentation.", min=0)] = 0
+    seed: Annotated[int, typer.Option(help="The seed of order and augmentation.", min=0)] = 0
     threads: Threads = None
     as_json: Json = False
     force: NewRunForce = False
@@ -90,14 +89,9 @@ def adapt(given: AdaptArguments) -> None:
 
 def _check_files(given: AdaptArguments) -> None:
     """Check that no file that is read would be replaced, and none of the user."""
-    from perception.errors import PerceptionError
     from perception.path_guard import Read, Write, check_paths
-    from perception.training.data.sample_cache import find_logs
 
-    reads = []
-    for section, names in (("train", given.logs), ("validate", given.validate)):
-        with suppress(PerceptionError, OSError):  # reported where the logs are opened
-            reads += [Read("a log", log) for log in find_logs(names or [], section)]
+    reads = log_reads({"train": given.logs or [], "validate": given.validate or []})
     reads += [Read("the configuration", given.config)] if given.config is not None else []
     weights = given.checkpoint  # a file, a folder, or the name of a plugin
     reads += [Read("a checkpoint", Path(weights))] if weights and Path(weights).is_file() else []

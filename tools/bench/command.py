@@ -27,23 +27,29 @@ Backend = Annotated[
     str, typer.Option(metavar="NAME,...", help=f"What computes: {BACKENDS}; several: torch,openvino.")
 ]
 Precision = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help=f"In which numbers: {PRECISIONS}.", show_default="auto"),
+    str | None, typer.Option(metavar="NAME", help=f"In which numbers: {PRECISIONS}.", show_default="auto")
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Threads that carry frames.", show_default="cores, up to 8")
+    int | None,
+    typer.Option(
+        min=1, help="Threads that prepare samples and run the model.", show_default="cores, up to 8"
+    ),
 ]
 Constant = Annotated[
-    bool, typer.Option("--constant", help="Replace the model by a constant: what surrounds it.")
+    bool, typer.Option("--constant", help="Replace the model by a constant, to measure what surrounds it.")
 ]
 MakeLog = Annotated[
     Path | None,
     typer.Option(help="Write LOG with images of 720p here, and measure on that.", rich_help_panel=MAKE),
 ]
-Seconds = Annotated[float, typer.Option(min=1, help="Its length; LOG is repeated.", rich_help_panel=MAKE)]
+Seconds = Annotated[
+    float, typer.Option(min=1, help="With --make-log: its length; LOG is repeated.", rich_help_panel=MAKE)
+]
 Video = Annotated[
     bool,
-    typer.Option("--video", help="Its images as H.264, a key frame a second.", rich_help_panel=MAKE),
+    typer.Option(
+        "--video", help="With --make-log: its images as H.264, a key frame a second.", rich_help_panel=MAKE
+    ),
 ]
 Cameras = Annotated[
     int,
@@ -55,8 +61,7 @@ Cameras = Annotated[
     ),
 ]
 Viewers = Annotated[
-    bool,
-    typer.Option("--viewers", help="Measure what --rerun, and --serve without a client, cost a replay."),
+    bool, typer.Option("--viewers", help="Measure what --rerun, and --serve without a client, cost a replay.")
 ]
 Backbone = Annotated[
     str | None,
@@ -70,14 +75,14 @@ Backbone = Annotated[
 def bench(
     log: OneLog,
     backend: Backend = "auto",
-    batch: Annotated[str, typer.Option(help="Samples at once; several: 1,4.")] = "1",
+    batch: Annotated[str, typer.Option(help="Samples in a batch; several: 1,4.")] = "1",
     jobs: Annotated[str, typer.Option(help="Copies of the log at once; several: 1,2.")] = "1",
     precision: Precision = None,
     workers: Workers = None,
-    repeat: Annotated[int, typer.Option(min=1, help="Rounds; all is measured in turn in each.")] = 3,
+    repeat: Annotated[int, typer.Option(min=1, help="How many rounds; each measures everything once.")] = 3,
     constant: Constant = False,
     naive: Annotated[bool, typer.Option(help="Measure a naive loop beside it.")] = True,
-    naive_frames: Annotated[int, typer.Option(min=2, help="At most so many frames of it a round.")] = 60,
+    naive_frames: Annotated[int, typer.Option(min=2, help="Frames of that loop in a round, at most.")] = 60,
     startup: Annotated[bool, typer.Option(help="Measure the start of a process.")] = True,
     plugin: Annotated[str | None, typer.Option(help="The plugin to run.", show_default="fusion")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights; default: the plugin's own.")] = None,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from math import isfinite
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from perception.diagnosis.bench import BenchReport, Rate, RigSpeed, Variant, ViewerCost
+from perception.text import plural
+from perception_tools.printed_tables import plain_table
 from perception_tools.printing import make_console, print_lines
 
 QUIET = 0.15
@@ -24,7 +25,7 @@ def show_bench(report: BenchReport) -> None:
     console = make_console()
     console.print(f"{report.log}: {report.frames} frames, from disk to written outputs", soft_wrap=True)
     console.print(_rates(report))
-    _fullness(console, report)
+    _show_fullness(console, report)
     for variant in report.variants:
         console.print(_title(variant))
         console.print(_stages(variant))
@@ -37,7 +38,7 @@ def show_bench(report: BenchReport) -> None:
 def show_rig_speed(speed: RigSpeed) -> None:
     """Print the speed of a rig of cameras beside that of one of them."""
     console = make_console()
-    table = _table("", "camera frames/s", "ticks")
+    table = plain_table(("", "camera frames/s", "ticks"))
     table.add_row("one camera", f"{speed.one_hz:.1f}", str(speed.frames))
     others = f"{speed.ranges} range sensors, {speed.statuses} statuses"
     table.add_row(f"{speed.cameras} cameras, {others}", f"{speed.rig_hz:.1f}", str(speed.frames))
@@ -53,7 +54,7 @@ def show_viewer_cost(cost: ViewerCost) -> None:
         "nothing": "no output log",
         "serve": "and --serve, without a client",
     }
-    table = _table("replay into", "frames/s", "of the one above", "cpu ms/frame")
+    table = plain_table(("replay into", "frames/s", "of the one above", "cpu ms/frame"))
     for name, text in names.items():
         share = f"{cost.shares[name]:.2f}" if name in cost.shares else ""
         table.add_row(text, f"{cost.rates_hz[name]:.1f}", share, f"{cost.cpu_ms[name]:.1f}")
@@ -61,9 +62,9 @@ def show_viewer_cost(cost: ViewerCost) -> None:
 
 
 def _rates(report: BenchReport) -> Table:
-    table = _table("", "frames/s", "range", "cpu ms/frame", "over naive", "of ideal")
+    table = plain_table(("", "frames/s", "range", "cpu ms/frame", "over naive", "of ideal"))
     for threads, rate in report.naive.items():
-        name = f"naive, {threads} thread{'s' if threads > 1 else ''}"
+        name = f"naive, {plural(threads, 'thread')}"
         table.add_row(name, *_rate(rate), "", "")
     for variant in report.variants:
         over = report.over_naive(variant)
@@ -77,8 +78,8 @@ def _rates(report: BenchReport) -> Table:
     return table
 
 
-def _fullness(console: Console, report: BenchReport) -> None:
-    """Return a note on why several logs at once may not be faster."""
+def _show_fullness(console: Console, report: BenchReport) -> None:
+    """Print why several logs at once may not be faster."""
     cores, single = report.variants[0].cores, report.jobs.get(1)
     if len(report.jobs) > 1 and single is not None and single.busy_cores > FULL * cores:
         text = f"one log keeps {single.busy_cores:.1f} of {cores} cores busy: several at once gain little"
@@ -95,11 +96,13 @@ def _title(variant: Variant) -> Text:
     parts = [description.get(key, "") for key in ("backend", "precision", "device", "device_name")]
     text = Text(variant.name, style="bold")
     text.append(f": {', '.join(part for part in parts if part)}; ", style="none")
-    return text.append(f"{variant.workers} workers on {variant.cores} cores", style="none")
+    return text.append(
+        f"{plural(variant.workers, 'worker')} on {plural(variant.cores, 'core')}", style="none"
+    )
 
 
 def _stages(variant: Variant) -> Table:
-    table = _table("stage", "ms/frame", "share of work", "busy share of the cores")
+    table = plain_table(("stage", "ms/frame", "share of work", "busy share of the cores"))
     work = sum(variant.stage_ms.values()) or 1.0
     for stage, ms in variant.stage_ms.items():
         name = f"{stage} <" if stage == variant.bottleneck else stage
@@ -147,10 +150,3 @@ def _noise(console: Console, report: BenchReport) -> None:
     if isfinite(others) and others > QUIET:
         text = "the machine is busy: trust the processor times (cpu ms), not the frames/s"
         console.print(Text(text, style="yellow"))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
-    return table

@@ -26,7 +26,7 @@ class CompareArguments(ScoringArguments):
     logs: Logs = None
     apart: Annotated[
         int,
-        typer.Option(min=0, help="How many of the moments where they differ most.", rich_help_panel=SHOWN),
+        typer.Option(min=0, help="How many moments of largest difference to name.", rich_help_panel=SHOWN),
     ] = 10
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from perception.logs.conversion import Conversion, ConvertedTopic
 from perception.pipeline.batch import BatchResult, convert_totals
+from perception.text import plural
 from perception_tools.exit_codes import json_status, with_exit_code
 from perception_tools.printed_tables import show_table, table_console
 
@@ -62,7 +63,8 @@ def show_batch(report: dict[str, Any]) -> None:
     """Print the document of many conversions."""
     console, totals = table_console(), report["totals"]
     before = f"; {totals['skipped']} were done before" if totals["skipped"] else ""
-    text = f"{report['status']}: {totals['logs']} logs, {totals['messages']} messages{before}"
+    done = f"{plural(totals['logs'], 'log')}, {plural(totals['messages'], 'message')}{before}"
+    text = f"{report['status']}: {done}"
     console.print(Text(text, style="green" if report["status"] == "clean" else "yellow"), soft_wrap=True)
     rows = [
         [row["log"], row["status"], str(row.get("messages", "")), ", ".join(row["written"])]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perception.errors import OutputError
+from perception.files import write_problem
 from perception_tools.batch_options import find_recordings
 from perception_tools.command_arguments import takes
 from perception_tools.evaluate.options import EvaluateArguments
@@ -102,7 +103,8 @@ def _write_files(
         try:
             given.junit.write_bytes(junit_xml(report))
         except OSError as error:
-            failures.append(OutputError(f"cannot write {given.junit}: {error.strerror or error}"))
+            problem = write_problem(given.junit, error)
+            failures.append(OutputError(f"cannot write {given.junit}: {problem}"))
     for path in given.report or []:
         try:
             write_report_file(path, report, logs)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perception.errors import LogError
+from perception.types.status import worst
 from perception_tools.batch_options import replay_jobs, run_many
 from perception_tools.evaluate.options import EvaluateArguments
 
@@ -43,9 +44,7 @@ class ReplayedBatch(NamedTuple):
 
     def outcome(self, report: EvaluationReport) -> Status:
         """Return the worst of the report's outcome and the statuses of the recordings."""
-        from perception.pipeline.batch.run_batch import WORST_FIRST
-
-        return min((report.outcome, self.result.status), key=WORST_FIRST.index)
+        return worst(report.outcome, self.result.status)
 
 
 def replay_recordings_first(given: EvaluateArguments, options: EvaluateOptions) -> ReplayedBatch:

@@ -1,4 +1,4 @@
-"""The options of `perception evaluate` and `perception compare`, in the groups that their help shows."""
+"""The options of `perception evaluate`, in the groups that its help shows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class EvaluateArguments(ScoringArguments):
             rich_help_panel=MAKES,
         ),
     ] = None
-    view: Annotated[bool, typer.Option("--view", help="Show that in the viewer.", rich_help_panel=MAKES)] = (
+    view: Annotated[bool, typer.Option("--view", help="Show the same in Rerun.", rich_help_panel=MAKES)] = (
         False
     )
     deadline_hz: Annotated[
@@ -68,7 +68,7 @@ class EvaluateArguments(ScoringArguments):
         str | None,
         typer.Option(
             metavar="all|NAME,...",
-            help="Hold parts against the rest: distance, size, visibility, class, light, speed, time, "
+            help="Compare parts with the rest: distance, size, visibility, class, light, speed, time, "
             "status, status:FIELD.",
             show_default=False,
             rich_help_panel=SURE,
@@ -124,7 +124,7 @@ class EvaluateArguments(ScoringArguments):
             rich_help_panel=STRESS,
         ),
     ] = None
-    severities: Annotated[str, typer.Option(help="Of those faults, 0 to 1.", rich_help_panel=STRESS)] = (
+    severities: Annotated[str, typer.Option(help="Their severities, 0 to 1.", rich_help_panel=STRESS)] = (
         "0.2,0.5,0.8"
     )
     fault: Annotated[

@@ -50,8 +50,8 @@ def show(report: EvaluationReport) -> None:
     for warning in grouped_rows(report.warnings):
         text = f"warning: {of_log(warning['log'], len(report.logs))}{warning['text']}"
         console.print(Text(text, style="yellow"), soft_wrap=True)
-    for metric, fault in report.faults.items():
-        console.print(Text(f"metric {metric} failed: {fault}", style="red"), soft_wrap=True)
+    for metric, error in report.faults.items():
+        console.print(Text(f"metric {metric} failed: {error}", style="red"), soft_wrap=True)
     show_reference(console, report.reference)
     show_gates(console, report.gates)
     console.print(_status(report))

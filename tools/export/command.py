@@ -33,7 +33,7 @@ def export(
             parser=log_path, help="Check on samples of this log: a path or a URL.", show_default="on noise"
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=256, help="Samples at once.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, max=256, help="Samples in a batch.")] = 1,
     precision: Annotated[
         str, typer.Option(help="fp32; bf16 for a .pt2; int8 adds it to a .openvino.zip.")
     ] = "fp32",

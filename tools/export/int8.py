@@ -24,7 +24,7 @@ FEW = 20
 
 
 class Int8Result(NamedTuple):
-    """What became of the int8 graph.
+    """The outcome of the int8 graph.
 
     Attributes:
         scope: Which convolutions it quantises; empty: it was refused and is not in the file.

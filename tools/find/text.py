@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from perception.text import plural
 from perception_tools.printing import say
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ _SHORT = {"number": "", "text": " (text)", "flag": " (true or false)"}
 def show(found: FoundMoments, limit: int) -> None:
     """Print the first moments with their values and commands, and what was not asked."""
     moments = found.moments
-    where = f"{_counted(found.recordings, 'recording')}, {_counted(found.of_ticks, 'tick')}"
-    say(f"{_counted(len(moments), 'moment')}, {_counted(found.ticks, 'tick')} of {where}")
+    where = f"{plural(found.recordings, 'recording')}, {plural(found.of_ticks, 'tick')}"
+    say(f"{plural(len(moments), 'moment')}, {plural(found.ticks, 'tick')} of {where}")
     for moment in moments[:limit]:
         span = f"{moment.from_s:.3f} s"
         if moment.ticks > 1:
@@ -38,10 +39,6 @@ def show_names(names: Mapping[str, str]) -> None:
 def names_document(names: Mapping[str, str]) -> dict[str, Any]:
     """Return the names as a JSON document."""
     return {"schema": "perception.find/1", "status": "clean", "names": dict(names)}
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _shown(value: Any) -> str:

@@ -60,7 +60,9 @@ class HostArguments:
     isolate: Annotated[
         bool,
         typer.Option(
-            "--isolate", help="A crash, hang or leak costs its output only.", rich_help_panel=ISOLATION
+            "--isolate",
+            help="Run the plugin in a process of its own: a crash, hang or leak costs its output only.",
+            rich_help_panel=ISOLATION,
         ),
     ] = False
     answer_s: Annotated[
@@ -69,7 +71,7 @@ class HostArguments:
             "--answer-s",
             min=0.01,
             metavar="SECONDS",
-            help="A plugin that takes longer for an answer is started again.",
+            help="With --isolate: a plugin that takes longer for an answer is started again.",
             rich_help_panel=ISOLATION,
         ),
     ] = 2.0
@@ -77,7 +79,7 @@ class HostArguments:
         int | None,
         typer.Option(
             min=1,
-            help="A plugin that holds more is started again.",
+            help="With --isolate: a plugin that holds more memory is started again.",
             show_default="half of the machine's",
             rich_help_panel=ISOLATION,
         ),

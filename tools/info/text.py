@@ -19,7 +19,7 @@ from perception.config import to_yaml
 from perception.errors import ConfigError
 from perception.remote import RemotePath
 from perception.remote.remote_file import RemoteFile
-from perception.text import visible_line
+from perception.text import listed, plural, visible_line
 from perception_tools.info.log_info import NOT_READ, LogInfo, finding_codes
 from perception_tools.printed_tables import NameCell
 from perception_tools.printing import make_console
@@ -66,7 +66,7 @@ def _show_head(console: Console, info: LogInfo) -> None:
     facts = [
         f"{0.0 if begin_ns is None or end_ns is None else (end_ns - begin_ns) / 1e9:.1f} s",
         size(survey.size_bytes),
-        f"{survey.message_count:,} message{'' if survey.message_count == 1 else 's'}",
+        plural(survey.message_count, "message"),
         "indexed" if survey.indexed else "no index",
         ", ".join(survey.compression).replace("none", "not compressed"),
     ]
@@ -227,8 +227,7 @@ def _show_unused(console: Console, info: LogInfo) -> None:
     for item in info.unused:
         topics.setdefault(item.reason, []).append(item.topic)
     for reason, alike in topics.items():
-        rest = f" and {len(alike) - MOST_ALIKE} more" if len(alike) > MOST_ALIKE else ""
-        console.print(_item(f"{', '.join(alike[:MOST_ALIKE])}{rest}: {reason}"))
+        console.print(_item(f"{listed(alike, MOST_ALIKE)}: {reason}"))
     if info.unused:
         console.print()
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from perception.errors import ConfigError, OutputError
+from perception.files import write_problem
 
 _PLACES = {
     "pyproject.toml": "pyproject.toml",
@@ -52,7 +53,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
             f"{root}: expected a new folder, found one; choose another name or --folder"
         ) from None
     except OSError as error:
-        raise OutputError(f"{root}: cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"{root}: cannot be written: {write_problem(root, error)}") from None
     return written
 
 

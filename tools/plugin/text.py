@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def print_listing(installed: list[Installed]) -> None:
     """Print a table of the installed plugins, with descriptions and errors below."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
+
+    from perception_tools.printed_tables import plain_table
 
     console = make_console()
     if not installed:
@@ -26,9 +26,7 @@ def print_listing(installed: list[Installed]) -> None:
             "No plugins are installed. One is a package with an entry point in 'perception.plugins'."
         )
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("plugin", "from", "inputs", "heads", "memory", "batch"):
-        table.add_column(column, overflow="fold")
+    table = plain_table(("plugin", "from", "inputs", "heads", "memory", "batch"), left=range(6))
     for item in installed:
         source = Text(f"{item.distribution} {item.version}".strip())
         manifest = item.manifest
@@ -66,14 +64,14 @@ def print_new(root: Path, name: str, written: list[Path]) -> None:
     """Print the files of a new plugin and what to do with them."""
     console = make_console()
     for path in written:
-        console.print(f"written: {path}", soft_wrap=True, markup=False)
+        console.print(f"written: {path}", soft_wrap=True)
     file, folder = shlex.quote(str(root / name / "core.py")), shlex.quote(str(root))
-    console.print(f"try it: perception plugin try {file} drive.mcap", soft_wrap=True, markup=False)
+    console.print(f"try it: perception plugin try {file} drive.mcap", soft_wrap=True)
     install = pip_install(f"-e {folder}")
-    console.print(f"install it: {install}; perception plugin check {name}", soft_wrap=True, markup=False)
+    console.print(f"install it: {install}; perception plugin check {name}", soft_wrap=True)
 
 
 def print_note(note: str) -> None:
     """Print a line about what was assumed of a plugin, if anything was."""
     if note:
-        make_console().print(note, soft_wrap=True, markup=False)
+        make_console().print(note, soft_wrap=True)

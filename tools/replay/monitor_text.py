@@ -1,4 +1,4 @@
-"""What the monitor found in one run or in several, as text of 80 columns."""
+"""The findings of the monitor in one run or in several, as text of 80 columns."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from perception.text import listed, plural
 from perception.types import head_specs
 
 MOST_EPISODES = 12
@@ -46,15 +47,13 @@ def show_batch_monitor(
     if not watched:
         return
     if not doubtful:
-        console.print(Text(f"monitor: no head in doubt in {len(watched)} log{'s' * (len(watched) > 1)}"))
+        console.print(Text(f"monitor: no head in doubt in {plural(len(watched), 'log')}"))
         return
-    text = f"monitor: in doubt {_listing(in_doubt_s)}, in {len(doubtful)} of {len(watched)} logs"
+    text = f"monitor: in doubt {_listing(in_doubt_s)}, in {len(doubtful)} of {plural(len(watched), 'log')}"
     console.print(Text(text, style="yellow"))
     for label, monitor in doubtful.items():
-        reasons = _reasons(monitor)
-        more = f"; and {len(reasons) - MOST_REASONS} more" if len(reasons) > MOST_REASONS else ""
         line = f"{label}: {_listing(_doubts(monitor))}: "
-        line += "; ".join(reasons[:MOST_REASONS]) + more
+        line += listed(_reasons(monitor), MOST_REASONS, "; ")
         console.print(Padding(Text(line), (0, 0, 0, 2)))
 
 

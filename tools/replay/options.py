@@ -83,8 +83,8 @@ class ReplayArguments:
         typer.Option(metavar="TIME", help="Seconds from the first sensor message, or a log time in ns."),
     ] = None
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Likewise; exclusive.")] = None
-    loop: Annotated[int, typer.Option(min=1, help="Replay so often; each pass must give the same.")] = 1
-    step: Annotated[bool, typer.Option("--step", help="One tick for each key; q ends.")] = False
+    loop: Annotated[int, typer.Option(min=1, help="How often to replay; each pass must give the same.")] = 1
+    step: Annotated[bool, typer.Option("--step", help="Wait for a key at each tick; q ends.")] = False
     output: Annotated[
         Path | None,
         typer.Option(
@@ -106,8 +106,8 @@ class ReplayArguments:
         ),
     ] = None
     jsonl: Annotated[Path | None, typer.Option(help="The outputs as JSON lines.")] = None
-    rerun: Annotated[Path | None, typer.Option(help="All of it for the Rerun viewer: an .rrd file.")] = None
-    ledger: Annotated[Path | None, typer.Option(help="What became of each message: a CSV file.")] = None
+    rerun: Annotated[Path | None, typer.Option(help="Inputs and outputs for Rerun: an .rrd file.")] = None
+    ledger: Annotated[Path | None, typer.Option(help="The outcome of each message: a CSV file.")] = None
     tables: Annotated[
         Path | None,
         typer.Option(
@@ -131,7 +131,7 @@ class ReplayArguments:
     backend: Backend = None
     precision: Precision = None
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Samples at once.", show_default="1", rich_help_panel=ENGINE)
+        int | None, typer.Option(min=1, help="Samples in a batch.", show_default="1", rich_help_panel=ENGINE)
     ] = None
     check: Annotated[
         int | None,
@@ -146,7 +146,7 @@ class ReplayArguments:
         int | None,
         typer.Option(
             min=1,
-            help="Threads that carry frames.",
+            help="Threads that prepare samples and run the model.",
             show_default="the cores, up to 8",
             rich_help_panel=ENGINE,
         ),
@@ -179,10 +179,14 @@ class ReplayArguments:
     serve_host: Annotated[
         str,
         typer.Option(
-            metavar="ADDRESS", help="Serve more than this machine: anyone there.", rich_help_panel=VIEWERS
+            metavar="ADDRESS",
+            help="The address to listen at; by any other than this, other machines can connect, too.",
+            rich_help_panel=VIEWERS,
         ),
     ] = "127.0.0.1"
-    serve_port: Annotated[int, typer.Option(min=0, max=65535, help="0: any.", rich_help_panel=VIEWERS)] = 8765
+    serve_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0: any.", rich_help_panel=VIEWERS)
+    ] = 8765
     output_dir: OutputDir = None
     jobs: Jobs = None
     on: On = None

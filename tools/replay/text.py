@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,8 +17,9 @@ from perception.pipeline import Summary
 from perception.pipeline.batch import BatchResult, replay_totals
 from perception.pipeline.sensor_warnings import grouped
 from perception.pipeline.stage_times import STAGES
+from perception.text import listed, plural
 from perception_tools.exit_codes import json_status, with_exit_code
-from perception_tools.printed_tables import NameCell, show_table
+from perception_tools.printed_tables import NameCell, plain_table, show_table
 from perception_tools.printing import make_console, print_lines
 from perception_tools.replay.monitor_text import doubt_in, show_batch_monitor, show_monitor
 
@@ -77,12 +77,12 @@ def _print_heads(console: Console, summary: Summary) -> None:
     of_heads, of_inputs = ("head", "valid", "invalid"), ("input", "present", "absent")
     none = ("", "", "")
     beside = [(*left, "", *right) for left, right in zip_longest(heads, inputs, fillvalue=none)]
-    table = _table((*of_heads, "", *of_inputs), beside)
+    table = plain_table((*of_heads, "", *of_inputs), beside, left=(0, 4))
     if console.measure(table, options=console.options.update(max_width=1000)).maximum <= console.width:
         console.print(table)
         return
-    console.print(_table(of_heads, heads))
-    console.print(_table(of_inputs, inputs))
+    console.print(plain_table(of_heads, heads))
+    console.print(plain_table(of_inputs, inputs))
 
 
 def _print_latency(console: Console, summary: Summary) -> None:
@@ -95,8 +95,7 @@ def _print_latency(console: Console, summary: Summary) -> None:
 def _ledger(ledger: Mapping[str, Mapping[str, int]]) -> Table:
     """Return a table with a row for each topic, with the counts that are not 0."""
     rows = [row for row in ROWS if any(counts.get(row) for counts in ledger.values())]
-    table = _table(("topic", "messages", "outcome"))
-    table.columns[2].justify = "left"
+    table = plain_table(("topic", "messages", "outcome"), left=(0, 2))
     for topic, counts in ledger.items():
         listing = ", ".join(f"{counts[row]} {row.replace('_', ' ')}" for row in rows if counts.get(row))
         table.add_row(NameCell(topic), str(sum(counts.values())), listing)
@@ -145,22 +144,10 @@ def _print_unused(console: Console, summary: Summary) -> None:
     for unused in summary.unused:
         by_code.setdefault(unused.code, []).append(unused.topic)
     if by_code:
-        parts = []
-        for code, topics in by_code.items():
-            more = f" and {len(topics) - MOST_UNUSED} more" if len(topics) > MOST_UNUSED else ""
-            parts.append(f"{', '.join(topics[:MOST_UNUSED])}{more} ({code.replace('_', ' ')})")
+        parts = [
+            f"{listed(topics, MOST_UNUSED)} ({code.replace('_', ' ')})" for code, topics in by_code.items()
+        ]
         console.print(Text(f"not used: {'; '.join(parts)}: see `perception info`"), soft_wrap=True)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(
-            column, justify="left" if number == 0 or column == "input" else "right", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 def _ms(value: float | None) -> str:
@@ -201,8 +188,8 @@ def show_batch(report: dict[str, Any]) -> None:
     totals, seconds = report["totals"], report["seconds"]
     text = Text(report["status"], style=f"bold {COLOURS[report['status']]}")
     speed = totals["frames"] / seconds if seconds and not totals["skipped"] else None
-    logs = f"{totals['logs']} log{'' if totals['logs'] == 1 else 's'}"
-    totals_text = f": {logs}, {totals['frames']} frames of {totals['log_seconds']:.1f} s"
+    totals_text = f": {plural(totals['logs'], 'log')}, {totals['frames']} frames"
+    totals_text += f" of {totals['log_seconds']:.1f} s"
     totals_text += f" in {seconds:.1f} s" + (f" ({speed:.1f} frames/s)" if speed is not None else "")
     if totals["skipped"]:
         totals_text += f"; {totals['skipped']} were done before"
@@ -247,9 +234,8 @@ def _log_name(row: Mapping[str, Any]) -> str:
 
 
 def _batch_table(rows: list[dict[str, Any]], labels: list[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("log", "status", "frames", "frames/s", "invalid", "in doubt", "warnings"):
-        table.add_column(name, justify="left" if name in ("log", "status") else "right", overflow="fold")
+    columns = ("log", "status", "frames", "frames/s", "invalid", "in doubt", "warnings")
+    table = plain_table(columns, left=(0, 1))
     for row, label in zip(rows, labels, strict=True):
         status = Text(row["status"] + (", done before" if row["skipped"] else ""), COLOURS[row["status"]])
         if "error" in row:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perception.errors import OutputError
+from perception.files import write_problem
 from perception_tools.exit_codes import with_exit_code
 from perception_tools.printing import make_console, say
 from perception_tools.shared_options import Force
@@ -84,7 +85,9 @@ def _paths(out: Path, seed: int, count: int) -> list[Path]:
             )
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder for the logs: {error.strerror or error}: {out}") from error
+        raise OutputError(
+            f"cannot make the folder for the logs: {write_problem(out, error)}: {out}"
+        ) from error
     return [out / f"{seed + k:06d}.mcap" for k in range(count)]
 
 

@@ -48,7 +48,7 @@ def train(
     start: Start = None,
     end: End = None,
     out: Out = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and augmentation.", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation.", min=0)] = None,
     steps: Annotated[int | None, typer.Option(help="Number of steps.", min=1)] = None,
     threads: Threads = None,
     change: Set = None,
@@ -56,7 +56,7 @@ def train(
     on: On = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="With --on.", show_default="the cluster's GPUs, else its nodes"),
+        typer.Option(min=1, help="With --on: how many.", show_default="the cluster's GPUs, else its nodes"),
     ] = None,
     as_json: Json = False,
     force: NewRunForce = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from perception.path_guard import Write
+    from perception.path_guard import Read, Write
     from perception.training import TrainConfig
 
 _CONFIG_HELP = "A YAML file, or a recipe by name: newcomer, finetune, default."
@@ -36,7 +37,7 @@ ValidateLast = Annotated[
 Start = Annotated[
     float | None, typer.Option(help="Learn only from here, in seconds from the log's start.", min=0)
 ]
-End = Annotated[float | None, typer.Option(help="And only up to here.", min=0)]
+End = Annotated[float | None, typer.Option(help="Learn only up to here.", min=0)]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="The folder of the run.", show_default="as configured")
 ]
@@ -137,21 +138,26 @@ def check_files(source: str, config: TrainConfig, writes: list[Write], force: bo
     Raises:
         ConfigError, OutputError: A file to write is read, or is there and belongs to no earlier run.
     """
-    from perception.errors import PerceptionError
     from perception.path_guard import Read, check_paths
-    from perception.training.data.sample_cache import find_logs
 
-    reads = [Read("the configuration", Path(source))]
     data, transfer = config.data, config.transfer
-    for section, names in (
-        ("train", data.train),
-        ("validate", data.validate_),
-        ("calibrate", data.calibrate),
-    ):
-        with suppress(PerceptionError, OSError):  # reported where the logs are opened
-            reads += [Read("a log", log) for log in find_logs(names, section)]
+    reads = [Read("the configuration", Path(source))]
+    reads += log_reads({"train": data.train, "validate": data.validate_, "calibrate": data.calibrate})
     reads += [Read("the configuration of the logs", data.config)] if data.config is not None else []
     teacher = transfer.distill.checkpoint if transfer.distill is not None else None
     starts = [name for name in (transfer.checkpoint, teacher) if name is not None]
     reads += [Read("a checkpoint", Path(name)) for name in starts if Path(name).is_file()]  # else of a plugin
     check_paths(reads, writes, force=force)
+
+
+def log_reads(sections: Mapping[str, Sequence[str]]) -> list[Read]:
+    """Return the logs that are read, by section of the configuration; what is none is reported later."""
+    from perception.errors import PerceptionError
+    from perception.path_guard import Read
+    from perception.training.data.sample_cache import find_logs
+
+    reads = []
+    for section, names in sections.items():
+        with suppress(PerceptionError, OSError):  # reported where the logs are opened
+            reads += [Read("a log", log) for log in find_logs(names, section)]
+    return reads

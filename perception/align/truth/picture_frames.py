@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from perception.text import listed
 from perception.types import Rig, RigIssue, Sample
 
 
@@ -55,7 +56,7 @@ class PictureFrames(NamedTuple):
         if own and own in counted:
             text = f"the nearest boxes on {topic} ({away_ns / 1e6:+.0f} ms) are those of another camera"
             return RigIssue("too_far", f"{text}; none within the tolerance names the frame {own!r}")
-        named = ", ".join(repr(frame) for frame in sorted(seen - {""})[:8])
+        named = listed(map(repr, sorted(seen - {""})))
         of = f"of {named}" if named else "in the image of the reference camera"
         key = f"truth.camera_boxes.{camera}"
         text = f"the boxes on {topic} are {of}, and the picture of {camera} is of the frame {own!r}"

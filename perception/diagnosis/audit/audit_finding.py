@@ -56,8 +56,3 @@ class Finding:
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
     """Return errors first, then warnings, what was not judged, and notes, each in their order."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 scan`, `2 scans`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from perception.config import Config
-from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, Severity, plural
+from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, Severity
 from perception.diagnosis.audit.log_contents import TopicContents
 from perception.diagnosis.audit.tick_contents import OFTEN, TickContents
+from perception.text import plural
 from perception.types import PLACED, RigIssueCode
 from perception.types.placement import sensors_text
 

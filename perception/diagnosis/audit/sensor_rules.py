@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from perception.config import Config
-from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity, plural
+from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity
 from perception.diagnosis.audit.log_contents import LogContents, TopicContents
 from perception.logs import Damage
 from perception.plugin import Manifest
+from perception.text import plural
 from perception.types import SENSORS, Float64
 
 FROZEN_PICTURES = 10

@@ -12,9 +12,10 @@ import numpy as np
 
 from perception.autoconfig.alignment_advice import UNSTEADY_MS
 from perception.config import Config
-from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity, plural
+from perception.diagnosis.audit.audit_finding import HEADS, RESTS_ON, Finding, Severity
 from perception.diagnosis.audit.log_contents import TopicContents
 from perception.diagnosis.audit.topic_times import Delay, TopicTimes
+from perception.text import plural
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
 LEAST_STAMPS = 5  # from which the speed of a clock is told

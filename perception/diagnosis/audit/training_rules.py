@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from perception.config import Config
-from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, plural
+from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding
 from perception.diagnosis.trained_inputs import NOUNS, InputSamples, TrainedInputs, TrainingDistance
+from perception.text import plural
 
 LEAST_SCANS = 3
 """Scans from which on it is said that none has a return in the picture."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding, plural
+from perception.diagnosis.audit.audit_finding import RESTS_ON, Finding
 from perception.logs.video.stage import VideoStage
+from perception.text import plural
 
 FAR_APART_NS = 10_000_000_000
 """Key frames further apart than this cost much: a lost packet, and a seek."""

@@ -94,7 +94,7 @@ def viewer_cost(
 
 
 def _runs(job: ReplayJob, folder: Path) -> dict[str, Callable[[_RunClock], bool]]:
-    """Return what runs a job in each way; it returns whether the run came to its end."""
+    """Return the functions that run a job in each way; each returns whether the run came to its end."""
     written = replace(job, output=folder / "out.mcap")
     recorded = replace(written, rerun=folder / "out.rrd")
     serve = load_viewer("foxglove").serve_replay

@@ -15,7 +15,7 @@ from perception.diagnosis.monitor.doubt_record import Episode, HeadHealth
 from perception.diagnosis.monitor.limits import Limits
 from perception.diagnosis.monitor.monitor import Monitor
 from perception.diagnosis.monitor.monitor_sink import MonitorSink
-from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader, statistics_of
+from perception.diagnosis.monitor.output_statistics import Statistics, StatisticsReader
 from perception.sinks.mcap_sink import HEALTH
 
 __all__ = [
@@ -30,6 +30,5 @@ __all__ = [
     "StatsCollector",
     "SubsetStats",
     "from_plain",
-    "statistics_of",
     "to_plain",
 ]

@@ -11,6 +11,7 @@ from perception.diagnosis.monitor.hysteresis import Alarm
 from perception.diagnosis.monitor.limits import Limits
 
 MOST_EPISODES = 100
+_WITHOUT_NUMBERS = dict.fromkeys(map(ord, "0123456789."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +110,4 @@ def _of_other_kinds(known: tuple[str, ...], reasons: tuple[str, ...]) -> list[st
 
 def kind_of_reason(text: str) -> str:
     """Return the start of a reason without its numbers, which change from tick to tick."""
-    return "".join(c for c in text if not c.isdigit() and c != ".")[:24]
+    return text.translate(_WITHOUT_NUMBERS)[:24]

@@ -78,7 +78,7 @@ class InputMonitor:
         return problems
 
     def _gaps(self, given: Input[Any], now_ns: int, elapsed_s: float) -> dict[str, str]:
-        """Return whether the input is absent repeatedly; a long absence is reported as such."""
+        """Return the problem of an input that is absent repeatedly; a long absence is another one."""
         begun_ns = self._absent_from_ns
         brief = begun_ns is not None and now_ns - begun_ns < SECOND_NS
         self._gone = given.reason if brief else self._gone

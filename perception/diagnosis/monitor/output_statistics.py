@@ -31,25 +31,18 @@ class StatisticsReader:
         self._before: _Scored | None = None
 
     def read(self, output: Output) -> Statistics:
-        """Return the statistics of the next output; see `statistics_of`."""
+        """Return the statistics of the next output.
+
+        class: `best_score`, the highest of the frame; `expected`, the sum of the scores, which is the number
+        of objects that calibrated scores promise; `sureness`, the mean score, weighted by score: how far
+        scores stay away from the middle. box: `box_std` over the size of the box and `distance_std` over the
+        distance, both weighted by score; `jump/height` and `jump/distance`, by how many standard deviations
+        the boxes of objects that were there before have changed. control: `std/<channel>`, in the channel's
+        unit; `jump/<channel>`, the change since the output before, in standard deviations. There are no jumps
+        at the first output, and after a gap.
+        """
         before, self._before = self._before, _Scored(output)
         return _statistics(self._before, before)
-
-
-def statistics_of(output: Output, before: Output | None = None) -> Statistics:
-    """Return the statistics of one output.
-
-    class: `best_score`, the highest of the frame; `expected`, the sum of the scores, which is the number of
-    objects that calibrated scores promise; `sureness`, the mean score, weighted by score: how far scores
-    stay away from the middle. box: `box_std` over the size of the box and `distance_std` over the distance,
-    both weighted by score; `jump/height` and `jump/distance`, by how many standard deviations the boxes of
-    objects that were there before have changed. control: `std/<channel>`, in the channel's unit;
-    `jump/<channel>`, the change since the output before, in standard deviations.
-
-    Args:
-        before: The previous output; None, or too long ago: there are no jumps.
-    """
-    return _statistics(_Scored(output), None if before is None else _Scored(before))
 
 
 class _Scored:

@@ -26,7 +26,7 @@ class UsualOutputs:
         self._unsure = ConfidenceDrift(limits)
 
     def confidence(self, output: Output, statistics: Statistics, elapsed_s: float) -> dict[str, str]:
-        """Return whether the detections are altogether less sure than usual, which concerns both heads."""
+        """Return the problem of detections that are altogether less sure than usual: one of both heads."""
         usual = None
         if output.detections is not None:
             usual = self.baseline.of(subset_of(output.detections.based_on))

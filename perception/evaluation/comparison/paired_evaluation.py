@@ -17,7 +17,7 @@ from perception.evaluation.comparison.comparison_report import CompareReport, Si
 from perception.evaluation.comparison.largest_differences import most_apart
 from perception.evaluation.comparison.paired_plugins import PairPlugin, PairSink
 from perception.evaluation.evaluate_options import EvaluateOptions
-from perception.evaluation.evaluation import STATUS_ORDER, Evaluation
+from perception.evaluation.evaluation import Evaluation
 from perception.evaluation.report.schema import EvaluationReport
 from perception.evaluation.resampling import Resampler, Scored
 from perception.evaluation.scored_source import source_of
@@ -29,6 +29,7 @@ from perception.pipeline.log_source import WHOLE
 from perception.pipeline.replay_summary import RunStatus
 from perception.plugin import Plugin
 from perception.sinks import Sink
+from perception.types.status import worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ class PairedEvaluation:
         return summary.status
 
     def _add_status(self, status: RunStatus) -> None:
-        self._status = max(self._status, status, key=STATUS_ORDER.index)
+        self._status = worst(self._status, status)
 
     def warn(self, code: str, text: str, log: Log | None = None) -> None:
         """Add a warning to the report."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from perception.evaluation.report.display_text import measured, short, signed
 from perception.evaluation.report.drawing_schema import SceneBoxReport, SceneControlReport, SceneReport
 from perception.evaluation.report.frame_pictures import Picture
+from perception.text import listed
 
 ORDER = ("ignored", "found", "hit", "false", "missed")
 """The drawing order; later kinds are on top."""
@@ -129,9 +130,7 @@ def frame_words(scene: SceneReport | None) -> list[tuple[str, str, str]]:
     for kind, title in (("missed", "missed"), ("false", "false"), ("hit", "right")):
         boxes = [box for box in (scene.boxes if scene is not None else []) if box.kind == kind]
         if boxes:
-            named = "; ".join(_words(box) for box in boxes[:MOST_WORDS])
-            more = f" and {len(boxes) - MOST_WORDS} more" if len(boxes) > MOST_WORDS else ""
-            lines.append((kind, f"{title} ({len(boxes)})", named + more))
+            lines.append((kind, f"{title} ({len(boxes)})", listed(map(_words, boxes), MOST_WORDS, "; ")))
     channels = scene.control if scene is not None else []
     return lines + [("", channel.name, control_words(channel)) for channel in channels]
 

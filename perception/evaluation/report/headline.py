@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perception.evaluation.report.highlight import Highlight
 from perception.evaluation.report.schema import EvaluationReport
+from perception.text import plural
 
 
 def headline(report: EvaluationReport) -> Highlight:
@@ -16,11 +17,11 @@ def headline(report: EvaluationReport) -> Highlight:
         parts = []
         if failed:
             verb = "is" if len(failed) == 1 else "are"
-            parts.append(f"{len(failed)} of {_many(len(report.gates), 'requirement')} {verb} not met")
+            parts.append(f"{len(failed)} of {plural(len(report.gates), 'requirement')} {verb} not met")
         if diverged:
             heads = len({row.head for row in diverged})
             verb = "decides" if heads == 1 else "decide"
-            parts.append(f"{_many(heads, 'head')} {verb} otherwise than the reference")
+            parts.append(f"{plural(heads, 'head')} {verb} otherwise than the reference")
         return Highlight(f"Fails: {'; '.join(parts)}.", "summary", True)
     if report.gates or report.reference:
         met = (
@@ -34,7 +35,3 @@ def headline(report: EvaluationReport) -> Highlight:
         )
         return Highlight(f"Passes: {checks}.", "summary", False)
     return Highlight("No requirement was set, so nothing passes or fails.", "summary", False)
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"

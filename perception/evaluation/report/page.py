@@ -28,7 +28,7 @@ from perception.evaluation.report.frame_drawing import drawing, frame_words
 from perception.evaluation.report.frame_pictures import Pictures
 from perception.evaluation.report.headline import headline
 from perception.evaluation.report.schema import EvaluationReport
-from perception.text import visible
+from perception.text import listed, plural, visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -240,5 +240,4 @@ def subtitle(report: EvaluationReport) -> str:
 
 
 def _counted(names: Sequence[str], frames: int) -> str:
-    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return f"{frames} frames of {len(names)} log{'s' if len(names) != 1 else ''}: {listed}"
+    return f"{frames} frames of {plural(len(names), 'log')}: {listed(names, 5)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from perception.errors import ConfigError, OutputError
 from perception.evaluation.plotting import need_matplotlib
 from perception.evaluation.report.schema import EvaluationReport
-from perception.files import write_whole
+from perception.files import write_problem, write_whole
 from perception.path_guard import marked
 
 PAGES = (".html", ".htm")
@@ -71,4 +71,4 @@ def write_report_file(path: Path, report: EvaluationReport, logs: Iterable[Path]
     try:
         write_whole(path, text.encode())
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        raise OutputError(f"cannot write {path}: {write_problem(path, error)}") from None

@@ -41,7 +41,7 @@ class ValueReport(SchemaModel):
 
 
 class MetricReport(SchemaModel):
-    """What one metric found."""
+    """The result of one metric."""
 
     values: dict[str, ValueReport] = Field(
         description="By name; `AP50/vehicle` is of one class or channel, `mAP` is over all."
@@ -73,7 +73,7 @@ class BlocksReport(SchemaModel):
 
 
 class ResamplingReport(SchemaModel):
-    """How the intervals came about."""
+    """How the intervals were computed."""
 
     level: float
     draws: int

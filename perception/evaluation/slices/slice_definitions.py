@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from perception.errors import ConfigError
 from perception.evaluation.log_record import LogRecord
 from perception.evaluation.slices.frame_conditions import FrameConditions
+from perception.text import did_you_mean
 from perception.types import Float64
 
 KINDS = ("distance", "size", "visibility", "class", "light", "speed", "time", "status")
@@ -69,10 +69,9 @@ def check_status_fields(kinds: Sequence[str], fields: Collection[str]) -> None:
     errors = []
     for name in (kind[len(STATUS) :] for kind in kinds if kind.startswith(STATUS)):
         if name not in fields:
-            near = ", ".join(get_close_matches(name, fields, n=3, cutoff=0.5))
-            meant = f"did you mean {near}? " if near else ""
+            meant = did_you_mean(name, fields, "; ", most=3, cutoff=0.5) or "."
             known = ", ".join(fields) or "none"
-            errors.append(f"--slices: no status field is called '{name}'; {meant}The logs have {known}")
+            errors.append(f"--slices: no status field is called '{name}'{meant} The logs have {known}")
     if errors:
         raise ConfigError(errors)
 

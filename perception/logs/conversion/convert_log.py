@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
@@ -20,6 +19,7 @@ from perception.logs.joined_path import named_log
 from perception.logs.mcap.writer import LogWriter, marked_log
 from perception.logs.query import Query
 from perception.logs.readers import Log
+from perception.text import did_you_mean, listed
 from perception.types import Message
 
 RECORD = "perception.convert"
@@ -73,7 +73,7 @@ def convert_log(log: Log, path: Path, options: ConvertOptions = ConvertOptions()
     stream, early = log.messages(query), _early(log, query)
     record = {"source": named_log(log.path), "messages": "as recorded" if options.as_recorded else "Foxglove"}
     others = [(name, values) for name, values in log.survey.metadata if not name.startswith(_OUR_RECORDS)]
-    with replaced_whole(path, "log") as part:
+    with replaced_whole(path) as part:
         unwritable = _write(part, [(RECORD, record), *others], chain(early, stream), copies)
     return Conversion(
         log.path,
@@ -124,9 +124,8 @@ def _query(log: Log, options: ConvertOptions) -> Query:
         known = sorted({*survey.topics, *survey.channels})
         for pattern in options.topics:
             if not any(fnmatchcase(name, pattern) for name in known):
-                near = get_close_matches(pattern, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:10])}"
-                errors.append(f"--topics: no topic matches '{pattern}'; {hint}")
+                hint = did_you_mean(pattern, known, "; ") or f"; there are {listed(known, 10)}"
+                errors.append(f"--topics: no topic matches '{pattern}'{hint}")
         names = frozenset(name for name in known for pattern in options.topics if fnmatchcase(name, pattern))
     start_s, end_s = options.start_s, options.end_s
     if start_s is not None and end_s is not None and not 0 <= start_s < end_s:

@@ -1,4 +1,4 @@
-"""What the layout of a raw image asks of its size and its bytes."""
+"""The check of the size and the bytes of a raw image against its layout."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from perception.logs.decoding import ros_packages
 from perception.logs.decoding.checks import DecodeError
 from perception.logs.decoding.definition_text import clean_idl, clean_msg, plain_text
 from perception.logs.decoding.ros_elements import checker
+from perception.text import listed
 from perception.types import Schema
 
 _MOST_SCHEMA_BYTES = 256 << 10  # the longest of the common messages has 10
@@ -197,9 +198,7 @@ def _complete(types: dict[str, Any], encoding: str) -> None:
     while missing:
         unknown = sorted(missing - common.keys())
         if unknown or len(types) > _MOST_TYPES:
-            raise DecodeError(
-                f"the file's definition names types that it does not define: {', '.join(unknown[:8])}"
-            )
+            raise DecodeError(f"the file's definition names types that it does not define: {listed(unknown)}")
         types.update({name: common[name] for name in missing})
         missing = _missing(types)
 

@@ -23,7 +23,7 @@ from perception.logs.decoding.numbers import MISSING, find
 from perception.types import Message
 from perception.types.messages import StampRule, TimeUnit
 
-UNIT_NS: Mapping[str, int] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+UNIT_NS: Mapping[TimeUnit, int] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 NEAR_NS = 86_400_000_000_000
 """A bare number is a time where a unit brings it this close to the arrival."""

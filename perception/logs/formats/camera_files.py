@@ -77,7 +77,7 @@ def calibration_streams(
 
 
 def _lens(tree: Any) -> _Lens:
-    """Return what a file says. Raises ValueError, TypeError, KeyError where it is of neither layout."""
+    """Return the contents of a file. Raises ValueError, TypeError, KeyError where it is of neither layout."""
     if not isinstance(tree, dict):
         raise ValueError("expected keys and values")
     if "camera_matrix" in tree:

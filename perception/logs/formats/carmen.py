@@ -151,7 +151,7 @@ def _streams(
     parameters: Mapping[str, str],
     findings: Findings,
 ) -> Iterator[Stream]:
-    """Return the stream of one kind of line; before that of a laser, where it sits."""
+    """Yield the stream of one kind of line; before that of a laser, where it sits."""
     topic = _TOPICS[name]
     if name in _NUMBERS:
         fields = ODOM_FIELDS if name == b"ODOM" else POSE_FIELDS

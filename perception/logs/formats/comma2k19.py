@@ -124,7 +124,7 @@ def _camera(path: Path, findings: Findings) -> Iterator[Stream]:
 
 
 def _radar(path: Path, findings: Findings) -> Iterator[Stream]:
-    """Return the tracks of a sweep as one cloud; its stamp is that of its first track."""
+    """Yield the stream of radar sweeps: the tracks of one as a cloud, with the stamp of its first track."""
     table = _table(path, "CAN/radar", 7, "/radar/tracks", findings)
     if table is None:
         return

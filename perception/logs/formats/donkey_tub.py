@@ -27,6 +27,7 @@ from perception.logs.formats.streams import (
 )
 from perception.logs.formats.text_lines import text_lines
 from perception.logs.message_table import TableLog, Unreadable
+from perception.text import listed
 
 FORMAT = "DonkeyCar tub"
 
@@ -159,9 +160,7 @@ def _manifest(path: Path, findings: Findings) -> tuple[list[Path], set[int], int
     for name in sorted({*names} - {file.name for file in found}):
         findings.miss(f"{name} is missing")
     if extra := sorted({file.name for file in found} - {*names}):
-        findings.notes.append(
-            f"catalogs that the manifest does not list are not read: {', '.join(extra[:5])}"
-        )
+        findings.notes.append(f"catalogs that the manifest does not list are not read: {listed(extra, 5)}")
     deleted, count = last.get("deleted_indexes"), last.get("current_index")
     indices = {i for i in deleted if isinstance(i, int)} if isinstance(deleted, list) else set()
     kept = [file for file in found if file.name in names]

@@ -22,7 +22,7 @@ from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from numpy.typing import ArrayLike
 
-from perception.geometry import Matrix, quaternion_from_rotation
+from perception.geometry import Matrix, quaternions_from_rotations
 from perception.types import Cuboid, Float32, Schema
 
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -156,7 +156,7 @@ def numbers(stamp_ns: int, values: Mapping[str, Any]) -> bytes:
 
 def _set_pose(position: Any, orientation: Any, pose: Matrix) -> None:
     position.x, position.y, position.z = pose[:3, 3]
-    x, y, z, w = quaternion_from_rotation(pose[:3, :3])
+    x, y, z, w = quaternions_from_rotations(pose[None, :3, :3])[0].tolist()
     orientation.x, orientation.y, orientation.z, orientation.w = x, y, z, w
 
 

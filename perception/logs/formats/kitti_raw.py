@@ -142,7 +142,7 @@ def _tracklets(path: Path, cameras: Mapping[str, NumberedFiles], findings: Findi
 
 
 def _rig(path: Path, cameras: Mapping[str, NumberedFiles], at: int, findings: Findings) -> Iterator[Stream]:
-    """Return the camera infos and the transforms, as far as the calibration is there."""
+    """Yield the camera infos and the transforms, as far as the calibration is there."""
     to_cameras, to_scanner, to_base = (
         _calibration(path, f"calib_{name}.txt", findings)
         for name in ("cam_to_cam", "velo_to_cam", "imu_to_velo")

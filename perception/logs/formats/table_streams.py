@@ -19,6 +19,7 @@ from perception.logs.formats.column_rules import (
 )
 from perception.logs.formats.streams import Findings, Stream, Times, number_stream, points_stream
 from perception.logs.formats.text_tables import TextTable
+from perception.text import listed
 from perception.types import Float64
 
 _LEAST_REPEATS = 3
@@ -57,7 +58,7 @@ def ordered_by_time(
 def table_streams(
     table: TextTable, stamps: Times, prefix: str, schema: str, findings: Findings
 ) -> Iterator[Stream]:
-    """Return the stream of all numbers of a table, and that of its ranges, where it has any.
+    """Yield the stream of all numbers of a table, and that of its ranges, where it has any.
 
     Args:
         prefix: Of the topics: `PREFIX/values` and `PREFIX/ranges`.
@@ -66,7 +67,7 @@ def table_streams(
     numbers = {name: values for name, values in numbers.items() if np.isfinite(values).any()}
     texts = [name for i, name in enumerate(table.names) if name not in numbers and not is_pictures(table, i)]
     if texts:
-        findings.notes.append(f"{prefix}: columns without a number are not read: {', '.join(texts[:8])}")
+        findings.notes.append(f"{prefix}: columns without a number are not read: {listed(texts)}")
     numbers |= _in_si(numbers, prefix, findings)
     if numbers:
         keys = {name: name.replace(" ", "_") for name in numbers}
@@ -76,7 +77,7 @@ def table_streams(
     undirected = [name for name, direction in ranges.items() if direction is None]
     if len(ranges) > 1 and undirected:
         findings.notes.append(
-            f"{prefix}: ranges whose names say no direction are values: {', '.join(undirected[:8])}"
+            f"{prefix}: ranges whose names say no direction are values: {listed(undirected)}"
         )
         ranges = {name: direction for name, direction in ranges.items() if direction is not None}
     if ranges:
@@ -159,7 +160,7 @@ def unread_time(table: TextTable, path: Path) -> LogError:
 
 def require_time(table: TextTable, path: Path) -> LogError:
     """Return the error for a table without a time."""
-    names = ", ".join(table.names[:8])
+    names = listed(table.names)
     return LogError(
         f"expected a column with the time (time, timestamp, stamp, ...), found {names}; name one so: {path}"
     )

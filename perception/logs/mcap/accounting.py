@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
 
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.mcap.blocks import (
@@ -24,6 +22,7 @@ from perception.logs.mcap.message_index import read_index
 from perception.logs.mcap.source import Source
 from perception.logs.mcap.unpack import Broken
 from perception.logs.query import Query
+from perception.text import listed
 
 _MAX_NAMES = 10  # of channels or topics in one line
 
@@ -127,7 +126,7 @@ class Accountant:
             self.damage.append(Damage(None, None, 0, None, reason))
         if self.undeclared:
             count = sum(self.account.corrupt[self.topic(key)] for key in self.undeclared)
-            ids = _listed(str(key) for key in sorted(self.undeclared))
+            ids = listed(map(str, sorted(self.undeclared)), _MAX_NAMES)
             reason = f"{count} messages are on channels that nothing declares ({ids})"
             self.damage.append(Damage(None, None, 0, None, reason))
         statistics = self._contents.summary.statistics
@@ -169,7 +168,7 @@ class Accountant:
         if missing and not unproven:
             reason = f"the statistics claim {sum(missing.values())} messages more than the data holds on "
             lost = sum(missing.values()) if self.damage or self.unproven else None
-            self.damage.append(Damage(None, None, 0, lost, reason + _listed(iter(sorted(missing)))))
+            self.damage.append(Damage(None, None, 0, lost, reason + listed(sorted(missing), _MAX_NAMES)))
 
     def _missing(self, claimed: Counter[str]) -> dict[str, int]:
         """Return, by topic, the number of messages that the statistics have beyond the account.
@@ -206,10 +205,3 @@ def index_of_damaged(source: Source, block: DataBlock) -> Tally | None:
         last = max(span.last_ns for span in tally.values())
         return tally if (first, last) == (block.start_ns, block.end_ns) else None
     return tally
-
-
-def _listed(names: Iterator[str]) -> str:
-    """Return the first of many names in one line."""
-    shown = list(islice(names, _MAX_NAMES))
-    more = sum(1 for _ in names)
-    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -45,7 +45,7 @@ def declared_limit(file_size: int) -> int:
 
 
 class Budget:
-    """What one reading of a log may still unpack.
+    """The bytes and records that one reading of a log may still unpack.
 
     Attributes:
         bytes: Bytes of chunk data.

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 
 from perception.errors import LogError
 from perception.logs.mcap.contents import Contents
@@ -144,9 +143,7 @@ class McapLog:
     def __enter__(self) -> McapLog:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -14,7 +14,7 @@ _NEAR_NS = 3600 * 10**9  # a message with a damaged opcode is recognised by a lo
 
 
 class RunState(NamedTuple):
-    """What adding one message changes of a run of messages outside chunks."""
+    """The change of a run of messages outside chunks when one is added."""
 
     length: int
     start_ns: int

@@ -1,4 +1,4 @@
-"""What a camera's video is like: codec, size, and how far apart its key frames are."""
+"""Facts about a camera's video: codec, size, and how far apart its key frames are."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _SEI_AFTER, _PICTURE_HASH = 40, 132  # of H.265: the NAL unit behind a picture, 
 
 
 class H264Parameters(NamedTuple):
-    """What a sequence parameter set says: the size, and what frame numbers count to (0: they may skip)."""
+    """The fields of a sequence parameter set: the size, and the end of frame numbers (0: they may skip)."""
 
     width: int
     height: int

@@ -39,7 +39,7 @@ def codec_of(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class PacketHeader:
-    """What one packet says.
+    """The facts that one packet states.
 
     Attributes:
         key: Whether decoding can begin with it.

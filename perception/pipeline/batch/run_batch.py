@@ -29,8 +29,7 @@ from perception.pipeline.batch.result_store import ResultStore, store_at
 from perception.pipeline.batch.shards import ALL, Shard
 from perception.remote import is_remote
 from perception.types import Status
-
-WORST_FIRST: tuple[Status, ...] = ("interrupted", "failed", "usage", "gate_failed", "loss", "clean")
+from perception.types.status import worst
 
 Executor = Callable[[Sequence[RecordingTask]], Generator[JobEvent]]
 """Does recordings and yields their events. Closed before its end, it interrupts what is running."""
@@ -69,7 +68,7 @@ class BatchResult:
     @property
     def status(self) -> Status:
         """The worst status of a log."""
-        return min((result.status for result in self.logs), key=WORST_FIRST.index, default="clean")
+        return worst("clean", *(result.status for result in self.logs))
 
     @property
     def summaries(self) -> list[Mapping[str, Any]]:

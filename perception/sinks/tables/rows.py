@@ -35,7 +35,7 @@ class CameraFrameRow(NamedTuple):
 
 
 class FrameRows(NamedTuple):
-    """What the tables keep of one tick.
+    """The values of one tick that the tables hold.
 
     Attributes:
         cameras: The rows of the cameras; control and further heads are in that of the reference camera.
@@ -55,7 +55,7 @@ class FrameRows(NamedTuple):
 def frame_rows(
     sample: Sample, output: Output, truth: TruthFrame | None, timing_ms: Values | None
 ) -> FrameRows:
-    """Return what the tables keep of a tick; it holds no picture and no returns."""
+    """Return the values of a tick that the tables hold; the result holds no picture and no returns."""
     nothing = TruthFrame(output.tick.stamp_ns)
     views = tuple(
         CameraFrameRow(camera, own, nothing if known is None else known)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import OutputError
+from perception.files import write_problem
 from perception.sinks.tables.schema import TableSpec, arrow_schema, load_pyarrow
 
 ROWS = 1 << 16
@@ -100,7 +101,7 @@ class TableWriter:
         try:
             act()
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            problem = write_problem(self.path, error)
             raise OutputError(
-                f"the table '{self.spec.name}' cannot be written: {reason}: {self.path}"
+                f"the table '{self.spec.name}' cannot be written: {problem}: {self.path}"
             ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 from perception.errors import ConfigError, OutputError, TrainingError
 from perception.evaluation.plotting import need_matplotlib
-from perception.files import write_whole
+from perception.files import write_problem, write_whole
 from perception.models.checkpoint import load_checkpoint
 from perception.path_guard import marked
 from perception.training.ablation.dense_scores import dense_scores
@@ -213,7 +213,7 @@ def _write_text(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
+        raise OutputError(f"cannot write {path}: {write_problem(path, error)}") from None
 
 
 class _Once(Silent):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from perception.text import plural
 from perception.training.ablation.gradient_courses import PAIRS
 
 _MARKS = {"better": "+", "worse": "-", "cannot tell": ""}
@@ -28,7 +29,7 @@ def markdown(study: Mapping[str, Any]) -> str:
     parts = [
         "# Which task harms which",
         f"{runs['done']} of {runs['planned']} runs, each {study['steps']} steps of {study['batch']} samples; "
-        f"{study['seeds']} seed{'s' if study['seeds'] != 1 else ''}. " + RULE,
+        f"{plural(study['seeds'], 'seed')}. " + RULE,
         LEGEND,
     ]
     if "heads" in study:

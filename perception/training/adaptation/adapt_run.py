@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perception.errors import ConfigError
+from perception.files import write_problem
 from perception.logs import open_log
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -59,7 +60,7 @@ class _TimeParts(NamedTuple):
 
 @dataclass(slots=True)
 class _Adaptation:
-    """What an adaptation goes through."""
+    """The state of an adaptation."""
 
     options: AdaptOptions
     watcher: Watcher
@@ -102,7 +103,9 @@ def adapt(
     try:  # before minutes are spent on labelling
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError([f"--out: {options.out} cannot be written: {error.strerror or error}"]) from None
+        raise ConfigError(
+            [f"--out: {options.out} cannot be written: {write_problem(options.out, error)}"]
+        ) from None
     source = weights_file(options.checkpoint or _suitable_weights(options, seen))
     model, about = load_checkpoint(source)
     run = _Adaptation(options, seen, stop, source, about, _open(options, about, source, seen))

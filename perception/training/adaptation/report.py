@@ -155,7 +155,7 @@ class AdaptReport:
 
 
 def notes_of(rounds: Sequence[RoundReport]) -> tuple[str, ...]:
-    """Return what the user should know of the rounds."""
+    """Return the notes on the rounds for the user."""
     notes = [
         f"round {number} ended after {done.steps} steps, as the time was up: --steps {done.steps} repeats "
         "it, more --minutes let it finish"

@@ -37,7 +37,8 @@ class GradientBalancer(Balancer):
         method: A name in `NAMES`.
         weights: Fixed factors on the losses.
         signed: Not used.
-        options: Arguments of the aggregator (`c` of CAGrad).
+        heads: The names of the losses.
+        **options: Arguments of the aggregator (`c` of CAGrad).
 
     Raises:
         MissingExtraError: TorchJD, or a package that one of its methods needs, is not installed.

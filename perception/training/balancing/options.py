@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from perception.config.named_options import Choice, Option, Table, choose, expected
+from perception.config.named_options import Choice, Option, Table, choose, expected_keys
 from perception.errors import ConfigError
 from perception.types import loss_parts
 
@@ -56,7 +56,7 @@ def resolve_balancing(config: Mapping[str, Any] | None = None) -> tuple[Choice, 
     parts = loss_parts()
     for head, weight in (weights or {}).items():
         if head not in parts:
-            errors.append(f"balancing.weights.{head}: no head is called so; {expected(head, parts)}")
+            errors.append(f"balancing.weights.{head}: no head is called so; {expected_keys(head, parts)}")
         elif text := Option(1.0).error(weight):
             errors.append(f"balancing.weights.{head}: {text}")
     if errors:

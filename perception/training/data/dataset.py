@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.errors import ConfigError
+from perception.text import plural
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.cache_writer import Progress
 from perception.training.data.sample_cache import CachedLog, cached_log
@@ -187,10 +188,9 @@ def _none_left(logs: Sequence[CachedLog], data: DataConfig, part: Part) -> str:
     cuts = [f"{name} {value:g}" for name, value in given.items() if value is not None]
     purpose = "validate on" if part == "last" else "learn from"
     left = f", none of them with {' and '.join(cuts)}" if held and cuts else ""
-    where = "1 log" if len(logs) == 1 else f"{len(logs)} logs"
     return (
-        f"data: expected samples to {purpose}, found {held} in {where}{left}; give longer logs, or another "
-        "part of them"
+        f"data: expected samples to {purpose}, found {held} in {plural(len(logs), 'log')}{left}; "
+        "give longer logs, or another part of them"
     )
 
 

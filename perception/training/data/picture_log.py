@@ -52,7 +52,7 @@ def write_picture_log(path: Path | str, pictures: Iterable[LabelledPicture]) -> 
     """
     path = Path(path)
     stamp_ns = START_NS
-    with replaced_whole(path, "log") as part, LogWriter(part) as log:
+    with replaced_whole(path) as part, LogWriter(part) as log:
         for picture in pictures:
             file = Path(picture.path)
             if same_file(path, file):

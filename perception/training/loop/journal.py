@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from perception.errors import CheckpointError, MissingExtraError, TrainingError
+from perception.files import write_problem
 from perception.models.safetensors_file import write_whole
 
 FILE = "metrics.jsonl"
@@ -106,5 +107,5 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unwritable(path: Path, error: OSError) -> TrainingError:
     return TrainingError(
-        f"cannot write {path}: {error.strerror or error}; the last state is kept, make room and --resume"
+        f"cannot write {path}: {write_problem(path, error)}; the last state is kept, then --resume"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from perception.models import FusionModel
+from perception.text import listed
 from perception.training.loop.journal import Journal
 
 NOTE_EVERY = 10
@@ -101,8 +102,7 @@ class RunObserver:
         names = " and ".join(
             f"the loss of {head}" if head != "gradient" else "the gradient" for head in heads
         )
-        more = " ..." if len(samples) > 8 else ""
-        return f"{names} is not a finite number in step {step}: {', '.join(samples[:8])}{more}"
+        return f"{names} is not a finite number in step {step}: {listed(samples)}"
 
     def validated(self, step: int, scores: Mapping[str, float], best: bool) -> None:
         """Report the scores of the validation samples."""

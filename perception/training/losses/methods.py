@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from perception.config.named_options import Choice, Option, choose, expected
+from perception.config.named_options import Choice, Option, choose, expected_keys
 from perception.errors import ConfigError
 from perception.types import load_named, loss_parts
 
@@ -104,7 +104,9 @@ def resolve_losses(
     parts = loss_parts(extra_heads)
     errors: list[str] = []
     section = _with_older_keys(dict(config or {}), errors)
-    errors += [f"losses.{key}: unknown key; {expected(key, parts)}" for key in section if key not in parts]
+    errors += [
+        f"losses.{key}: unknown key; {expected_keys(key, parts)}" for key in section if key not in parts
+    ]
     chosen = {}
     for name, part in parts.items():
         table: LossTable = load_named(part.methods)

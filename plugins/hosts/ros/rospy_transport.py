@@ -61,10 +61,6 @@ class RospyTransport:
         """Return whether the parameter `/use_sim_time` is set."""
         return bool(self._rospy.get_param("/use_sim_time", False))
 
-    def set_parameter(self, name: str, value: Any) -> None:
-        """Set a parameter of the node, for who reads its outputs."""
-        self._rospy.set_param(f"~{name}", value)
-
     def wait(self, seconds: float) -> bool:
         """Wait; return whether the node goes on."""
         due_s = time.monotonic() + seconds

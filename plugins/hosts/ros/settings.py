@@ -6,10 +6,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Literal, cast, get_args
 
 from perception.errors import ConfigError
+from perception.text import did_you_mean
 from perception_plugins.hosts.ros.ros_outputs import ControlMessage, ControlOptions
 
 TransportName = Literal["zenoh", "dds", "rclpy"]
@@ -46,7 +46,7 @@ class RosSettings:
 NODE_KEYS = ("node", "control", "wheelbase_m", "use_sim_time", "definitions")
 """The settings of every ROS host."""
 ROS2_KEYS = (*NODE_KEYS, "transport", "domain", "connect", "listen", "type_hashes")
-"""Those of the host that needs no ROS installation."""
+"""The settings of the ROS 2 host."""
 
 
 def read_settings(options: Mapping[str, str], keys: tuple[str, ...], ahead_s: float) -> RosSettings:
@@ -63,8 +63,7 @@ def read_settings(options: Mapping[str, str], keys: tuple[str, ...], ahead_s: fl
     errors: list[str] = []
     for key in options:
         if key not in keys:
-            near = get_close_matches(key, keys, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(keys)}"
+            hint = did_you_mean(key, keys, "; ") or f"; there are {', '.join(keys)}"
             errors.append(f"{key}: no setting of this host{hint}")
     text = _Texts(options, errors)
     control = text.choice("control", get_args(ControlMessage), "twist")

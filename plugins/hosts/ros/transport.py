@@ -1,4 +1,4 @@
-"""What a transport of ROS does for a node: carry serialised messages under their type names."""
+"""The interface of a transport of ROS: it carries serialised messages under their type names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ROS 2 over Zenoh without ROS: what `rmw_zenoh_cpp` says and hears.
+"""ROS 2 over Zenoh without ROS: the protocol of `rmw_zenoh_cpp`.
 
 Reference: docs/design.md of ros2/rmw_zenoh. Messages of a topic have the key
 `DOMAIN/TOPIC/TYPE/HASH`, CDR as payload, and an attachment with sequence number, time and publisher. Tokens

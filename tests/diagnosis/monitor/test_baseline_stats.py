@@ -12,7 +12,6 @@ from perception.diagnosis.monitor import (
     StatisticsReader,
     StatsCollector,
     from_plain,
-    statistics_of,
     to_plain,
 )
 from perception.diagnosis.monitor.baseline_stats import LEVELS
@@ -30,7 +29,7 @@ def output(*scores: float, std: float = 2.0, control: float = 0.1) -> Output:
 
 
 def test_output_statistics_by_hand() -> None:
-    found = statistics_of(output(0.9, 0.5, 0.05, std=3.0))
+    found = StatisticsReader().read(output(0.9, 0.5, 0.05, std=3.0))
     sureness = (0.81 + 0.25) / 1.4
     assert found["class"] == pytest.approx({"best_score": 0.9, "expected": 1.4, "sureness": sureness})
     assert found["box"] == {"box_std": pytest.approx(0.3), "distance_std": pytest.approx(0.05)}
@@ -38,7 +37,7 @@ def test_output_statistics_by_hand() -> None:
 
 
 def test_a_frame_without_objects_says_so_and_has_no_stds() -> None:
-    found = statistics_of(output(0.05))
+    found = StatisticsReader().read(output(0.05))
     assert (found["class"]["best_score"], found["class"]["expected"]) == (0.0, 0.0)
     assert np.isnan(found["class"]["sureness"])
     assert all(np.isnan(list(found["box"].values())))
@@ -73,7 +72,7 @@ def test_statistics_of_before_have_no_inputs_and_load() -> None:
 
 
 def test_an_invalid_head_has_no_statistics() -> None:
-    assert statistics_of(invalid_output(TICK, ("class", "box", "control"), "no")) == {}
+    assert StatisticsReader().read(invalid_output(TICK, ("class", "box", "control"), "no")) == {}
 
 
 def test_statistics_are_the_quantiles_and_read_back() -> None:

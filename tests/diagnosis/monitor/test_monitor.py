@@ -67,7 +67,7 @@ def sample(
     """A tick with a camera of these bytes (empty: new ones each time; None: absent) and a status."""
     at = 1_000_000_000 + round(number * 1e9 / hz)
     tick = Tick(number, "reference", at, at)
-    empty = absent_sample(tick, "silent", ("/camera", "/scan", "/status"))
+    empty = absent_sample(tick, "silent")
     speeds = np.full((4, 1), 3.0) if still else np.arange(4.0)[:, None] + number
     status = StatusWindow(at, ("speed",), speeds)
     empty = replace(empty, range=empty.range.absent(Absent("not_configured", "no range sensor")))
