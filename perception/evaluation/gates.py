@@ -171,7 +171,7 @@ def junit_xml(report: EvaluationReport) -> bytes:
             ET.SubElement(case, "failure", message=text, type="divergence").text = beside.command
     errors = int(report.status in ("failed", "interrupted"))
     if errors:
-        case = ET.SubElement(suite, "testcase", classname=f"{name}.run", name="finished", time="0")
+        case = ET.SubElement(suite, "testcase", classname=f"{_JUNIT_NAME}.run", name="finished", time="0")
         text = f"the evaluation was not finished: {report.status}; the gates were judged on what there was"
         ET.SubElement(case, "error", message=text, type=report.status).text = report.error
     tests = len(report.gates) + len(report.reference) + errors
