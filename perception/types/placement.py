@@ -28,7 +28,7 @@ bad_camera_info    the camera info has no image size or no focal lengths
 unknown_lens       the lens model, or some of its coefficients, are not implemented
 other_camera       the camera info is of another frame than the image
 no_projection      the image is rectified, the lens bends, and the camera info has no projection matrix P
-rotated_image      the image is upright where the camera info is for a wide one, or the reverse
+rotated_image      the image is upright where the camera info or its labels are for a wide one, or the reverse
 no_transform       no transforms connect the frame with the camera's
 no_usable_box      truth: no box of the message is usable
 too_far            truth: the nearest message is further away than `truth.tolerance_ms`

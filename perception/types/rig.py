@@ -60,6 +60,9 @@ class Rig:
         assert self.calibration is not None
         if not frame_id:
             return RigIssue("no_transform", "the message names no frame: its frame_id is empty")
+        if not self.calibration.frame_id:
+            text = "neither the pictures nor the camera info name a frame: their frame_id is empty"
+            return RigIssue("no_transform", text)
         frames = sorted(self.transforms.frames())
         known = f"those of the log name {listed(frames)}" if frames else "there are none"
         text = (

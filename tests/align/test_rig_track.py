@@ -166,6 +166,8 @@ def test_what_cannot_be_placed_is_named() -> None:
         assert issue(found)[0] == code
         assert words in issue(found)[1]
     assert "names no frame" in issue(track(info(), lidar), "")[1]
+    unnamed = track(info(frame=""), lidar).at(0, replace(image(0), frame_id=""), scan(0)).issues
+    assert "neither the pictures nor the camera info name a frame" in unnamed[0].text
     unknown = CameraInfo("/info", 0, 0, "cam", 64, 48, K, np.array([0.1]), "mystery")
     code, text = issue(track(unknown, lidar, tf(0, "cam", np.eye(4))))
     assert (code, "'mystery'" in text) == ("unknown_lens", True)

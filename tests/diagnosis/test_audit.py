@@ -202,6 +202,27 @@ def test_a_clock_offset_weighs_by_what_it_breaks(tmp_path: Path, delay_s: float,
         )
 
 
+def test_a_slow_camera_is_no_clock_that_differs(tmp_path: Path) -> None:
+    log = SmallLog().image(delay_s=0.25).calibration().transforms().scan(delay_s=0.02)
+    finding = the(audit_of(log, tmp_path), "clock_offset")
+    assert (finding.topic, finding.severity) == ("/scan", "unjudged")
+    assert "230 ms closer to their arrival" in finding.text
+    assert "nothing for a tick" not in finding.text
+
+
+def test_a_wait_that_reaches_a_late_sensor_leaves_it_nothing_to_miss(tmp_path: Path) -> None:
+    log = SmallLog().image().calibration().transforms().scan(delay_s=0.25).status(hz=50.0)
+    found = audit_of(log, tmp_path)
+    assert "nothing for a tick" not in the(found, "clock_offset").text
+    config = parse_config(
+        {"sensors": {"camera": {"topic": "/camera/image"}, "range": {"topic": "/scan"}}, "wait_ms": 0}
+    )
+    assert (
+        "beyond 60 ms it often has nothing for a tick"
+        in the(audit_of(log, tmp_path, config), "clock_offset").text
+    )
+
+
 def test_dropouts_are_counted(tmp_path: Path) -> None:
     log = SmallLog().image(seconds=10).scan(seconds=10, drop=(20, 21, 22, 50, 70))
     finding = the(audit_of(log, tmp_path), "dropouts")

@@ -71,6 +71,18 @@ def placing_issue(message: TruthMessage, rig: Rig) -> RigIssue | None:
     return next((obstacle for obstacle in obstacles if obstacle is not None), None)
 
 
+def rotated_issue(message: TruthMessage, picture: tuple[int, int] | None) -> RigIssue | None:
+    """Return why boxes cannot be scaled to the recorded picture: their sizes are upright and wide."""
+    size = message.size if isinstance(message, TruthBoxes) else None
+    if size is None or picture is None or (size[0] - size[1]) * (picture[0] - picture[1]) >= 0:
+        return None
+    text = (
+        f"the labels are for a picture of {size[0]}x{size[1]}, it was recorded as {picture[0]}x{picture[1]}: "
+        "rotated, as by tools that follow the orientation in its file; label pictures as they were recorded"
+    )
+    return RigIssue("rotated_image", text)
+
+
 def _project(message: Cuboids, rig: Rig, classes: Mapping[str, str]) -> list[TruthBox]:
     """Return the boxes of cuboids that the rig can place, of the configured classes; others may hide them."""
     calibration, camera_from_frame = rig.calibration, dict[str, Matrix]()

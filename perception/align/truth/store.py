@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from perception.align.rig_tracks import RigTracks
-from perception.align.truth.boxes import boxes_of, placing_issue, unlabelled_regions
+from perception.align.truth.boxes import boxes_of, placing_issue, rotated_issue, unlabelled_regions
 from perception.align.truth.picture_frames import PictureFrames
 from perception.align.truth.tracks import BoxTrack, TruthTrack
 from perception.config import SensorsConfig, TruthConfig
@@ -144,7 +144,8 @@ class TruthStore:
             return None, self._away(topic, track, stamp_ns)
         if isinstance(message, TruthBoxes) and message.picture:  # boxes of the picture before are not its own
             return None, RigIssue("silent", f"{topic} has no labels of {message.picture}")
-        issue = placing_issue(message, rig) or self._held(message, rig, stamp_ns)
+        issue = placing_issue(message, rig) or rotated_issue(message, size)
+        issue = issue or self._held(message, rig, stamp_ns)
         if issue is not None or not self._places_boxes:
             return None, issue
         boxes = boxes_of(message, rig, self.config.classes, size)

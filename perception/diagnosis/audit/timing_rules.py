@@ -18,6 +18,7 @@ from perception.diagnosis.audit.topic_times import Delay, TopicTimes
 from perception.text import plural
 
 OFFSET_MS = 50.0  # cameras take their time; a difference below this is usual
+SLOW_MS = 500.0  # a picture may take so long from the camera to the recorder
 LEAST_STAMPS = 5  # from which the speed of a clock is told
 AGE_MS = 3600e3  # a stamp further than this from where it should be is of another clock
 
@@ -60,7 +61,10 @@ def _far_stamps(topic: TopicContents, reference: TopicContents) -> int:
 
 
 def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) -> Iterator[Finding]:
-    """Yield a clock or a delay that differs from the reference's."""
+    """Yield a clock or a delay that differs from the reference's.
+
+    Where the reference's messages are those that come late (a camera behind a network), nobody can tell.
+    """
     own = Delay.of(topic.stamps)
     behind = topic.stamps.behind_ms(reference.stamps)
     if own is None or not behind.size or topic is reference:
@@ -75,9 +79,14 @@ def clock_rules(topic: TopicContents, reference: TopicContents, config: Config) 
             f"stamps on {topic.name} are {abs(offset):.0f} ms {side} their arrival than those on "
             f"{reference.name}: one path is slower, or the clocks differ"
         )
-        if abs(offset) > limit:
+        if offset > limit + config.wait_ms:
             text += f"; beyond {limit:g} ms it often has nothing for a tick"
-        yield Finding("clock_offset", "warning" if abs(offset) > limit else "note", topic.name, text, heads)
+        elif abs(offset) > limit:
+            text += "; if it is the clocks, it is taken together with what was measured at another moment"
+        severity: Severity = "warning" if abs(offset) > limit else "note"
+        if severity == "warning" and 0 <= own.median_ms < own.median_ms - offset < SLOW_MS:
+            severity = "unjudged"
+        yield Finding("clock_offset", severity, topic.name, text, heads)
     period = topic.times.period_s()
     jitter_ms = min(own.jitter_ms, relative.jitter_ms)  # that of the recorder's clock is not the topic's
     if period is not None and jitter_ms > max(500 * period, 20.0):

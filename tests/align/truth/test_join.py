@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from perception.align.truth import Joined, TruthJoiner, TruthStore
 from perception.config import CameraConfig, SensorsConfig, TruthConfig
 from perception.geometry import pose_matrix
-from perception.types import Decoded, FrameTransform, FrameTransforms, Sample, TruthFrame, Undecodable
+from perception.types import (
+    CameraFrame,
+    Decoded,
+    FrameTransform,
+    FrameTransforms,
+    Input,
+    Sample,
+    TruthFrame,
+    Undecodable,
+)
 from tests.align.truth.build import MS, boxes_message, control_message, cuboid, cuboids, rig, sample
 
 CONFIG = TruthConfig(boxes="/boxes", control="/control")
@@ -146,6 +155,20 @@ def test_a_sample_waits_for_its_truth_also_after_one_of_another_clock() -> None:
     joiner.push(boxes_message(300 * MS, 330 * MS))
     [joined] = joiner.ready()
     assert joined.truth.boxes is not None
+
+
+@pytest.mark.parametrize(
+    ("size", "code"), [((32, 24), None), ((48, 64), "rotated_image"), ((64, 64), None), (None, None)]
+)
+def test_labels_of_a_picture_that_a_tool_has_rotated_are_no_truth(
+    size: tuple[int, int] | None, code: str | None
+) -> None:
+    store = TruthStore(TruthConfig(boxes="/boxes"))
+    store.add(replace(boxes_message(0), size=size))
+    image = CameraFrame("/camera", 0, 0, "", b"", "jpeg", 64, 48)
+    truth = store.at(replace(sample(0, 0), camera=Input("camera", "/camera", image, 0, 0.0)))
+    assert (truth.boxes is None) == (code is not None)
+    assert {head: issue.code for head, issue in truth.missing.items()} == ({"boxes": code} if code else {})
 
 
 def test_a_sample_does_not_wait_for_ever() -> None:
