@@ -140,7 +140,7 @@ def test_workers_that_are_killed_leave_what_an_undisturbed_run_leaves(
 def test_shared_memory_that_is_full_is_named(
     logs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, **named: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", full)
