@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perception.errors import MissingExtraError, OutputError
-from perception.files import write_problem
+from perception.files import write_problem, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +69,7 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
         drawn = io.BytesIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None})
     try:
-        path.write_bytes(drawn.getvalue())
+        write_whole(path, drawn.getvalue())
     except OSError as error:
         raise OutputError(f"cannot write {path}: {write_problem(path, error)}") from None
 

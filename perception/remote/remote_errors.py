@@ -25,6 +25,7 @@ PACKAGES = {
 }
 """Protocol -> the package on PyPI that fsspec reads it with."""
 
+_NO_BUCKET = "NoSuchBucket"  # S3's code, of an error that its client has no class for
 _DENIED = (401, 403)
 _LASTING = (400, 404, 405, 410, 416)  # statuses of HTTP that another attempt does not change
 
@@ -51,6 +52,8 @@ def access_error(url: str, error: BaseException) -> OSError:
         return PermissionError(
             errno.EACCES, f"no permission ({found}); check the credentials or the link", url
         )
+    if _has_no_bucket(error):
+        return FileNotFoundError(errno.ENOENT, "there is no such bucket", url)
     if status in (404, 410) or (isinstance(error, FileNotFoundError) and error.__cause__ is None):
         return FileNotFoundError(errno.ENOENT, "no such file", url)
     if status is not None:
@@ -67,7 +70,13 @@ def is_lasting(error: BaseException) -> bool:
         return status in _DENIED or status in _LASTING
     if isinstance(error, FileNotFoundError):
         return error.__cause__ is None
+    if _has_no_bucket(error):
+        return True
     return isinstance(error, PermissionError | ImportError | NotImplementedError | IsADirectoryError)
+
+
+def _has_no_bucket(error: BaseException) -> bool:
+    return any(_NO_BUCKET in str(one) for one in (error, error.__cause__))
 
 
 def _status(error: BaseException | None) -> int | None:

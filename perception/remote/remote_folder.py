@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from glob import has_magic
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +35,16 @@ class RemoteFolder:
 
     def make(self) -> None:
         """Make the folder where the store has folders; in an object store check that the bucket is there."""
-
-        def make() -> None:
-            if self.url.partition(":")[0] not in _OBJECT_STORES:
-                self._fs.makedirs(self._place, exist_ok=True)
-            elif not self._fs.exists(self._place.partition("/")[0]):
-                raise FileNotFoundError(self._place)
-
-        attempt(self.url, make)
+        if self.url.partition(":")[0] not in _OBJECT_STORES:
+            attempt(self.url, lambda: self._fs.makedirs(self._place, exist_ok=True))
+            return
+        bucket = self._place.partition("/")[0]
+        if attempt(self.url, lambda: self._fs.exists(bucket)):
+            return
+        try:  # `exists` does not say whether the server, the credentials or the bucket is missing
+            attempt(self.url, lambda: self._fs.info(self._place))
+        except FileNotFoundError:
+            raise FileNotFoundError(errno.ENOENT, f"there is no bucket {bucket}", self.url) from None
 
     def names(self) -> set[str]:
         """Return the names of all files, in folders of it too."""
@@ -70,12 +75,18 @@ class RemoteFolder:
 
     def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return the bytes of several files, fetched together; those that cannot be read are left out."""
-        if not names:
-            return {}
-        found = attempt(self.url, lambda: self._fs.cat([self._at(n) for n in names], on_error="omit"))
-        by_place = {place.lstrip("/"): data for place, data in found.items()}
-        places = {name: self._at(name).lstrip("/") for name in names}
-        return {name: by_place[place] for name, place in places.items() if place in by_place}
+        places = {name: self._at(name) for name in names}
+        found: dict[str, bytes] = {}
+        for name in (name for name, place in places.items() if has_magic(place)):  # a pattern for `cat`
+            with suppress(OSError):
+                found[name] = self.read(name)
+        plain = [place for place in places.values() if not has_magic(place)]
+        if plain:
+            data = attempt(self.url, lambda: self._fs.cat(plain, on_error="omit"))
+            by_place = {place.lstrip("/"): content for place, content in data.items()}
+            keys = {name: place.lstrip("/") for name, place in places.items()}
+            found |= {name: by_place[key] for name, key in keys.items() if key in by_place}
+        return found
 
     def put(self, file: Path, name: str) -> None:
         """Write a local file under a name; a file of that name is replaced."""

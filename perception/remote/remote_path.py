@@ -123,7 +123,8 @@ class RemotePath(_Base):
     @property
     def name(self) -> str:
         """The last part of the path in the URL, without its query."""
-        return re.split(r"[?#]", self.url, maxsplit=1)[0].rstrip("/").rpartition("/")[2]
+        ends = "?#" if self.url.lower().startswith("http") else "?"  # a key of an object store may have a #
+        return re.split(f"[{ends}]", self.url, maxsplit=1)[0].rstrip("/").rpartition("/")[2]
 
     @property
     def stem(self) -> str:

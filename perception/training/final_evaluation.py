@@ -8,7 +8,7 @@ from pathlib import Path
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
 from perception.evaluation.report.schema import EvaluationReport
-from perception.files import write_problem
+from perception.files import write_problem, write_whole
 from perception.logs import open_log
 from perception.models.checkpoint import read_metadata
 from perception.pipeline import ReplayOptions, Span
@@ -88,7 +88,7 @@ def evaluate(config: TrainConfig, checkpoint: Path, report: Path, watcher: Watch
             )
     result = evaluation.report()
     try:
-        report.write_text(json.dumps(result.to_json(), indent=2, ensure_ascii=False), encoding="utf-8")
+        write_whole(report, json.dumps(result.to_json(), indent=2, ensure_ascii=False).encode())
     except OSError as error:
         raise TrainingError(
             f"cannot write {report}: {write_problem(report, error)}; the weights are kept"

@@ -14,6 +14,7 @@ from multiprocessing.synchronize import Event
 from time import monotonic
 
 from perception.codec_messages import silence_codecs
+from perception.errors import OutputError
 from perception.interrupts import raise_on_signals
 from perception.logs import Log
 from perception.pipeline.batch.attempt import JobEvent, attempt_recording
@@ -35,11 +36,14 @@ def run_in_processes(tasks: Sequence[RecordingTask], count: int) -> Generator[Jo
     A recording whose process was killed is done again, up to `ATTEMPTS` times in all; one whose process ended
     by itself has failed. Another process takes the place of either. When the iterator is closed before its
     end, the processes close their outputs readable and end.
+
+    Raises:
+        OutputError: The system has no shared memory for them.
     """
     waiting = deque(tasks)
     attempts: Counter[str] = Counter()
     workers: list[_JobProcess] = []
-    stop = multiprocessing.get_context("spawn").Event()
+    stop = _stop_event()
     try:
         workers += [_JobProcess(stop) for _ in range(min(count, len(waiting)))]
         while True:
@@ -69,6 +73,16 @@ def run_in_processes(tasks: Sequence[RecordingTask], count: int) -> Generator[Jo
         deadline = monotonic() + CLOSE_S
         for worker in workers:
             worker.end(max(0.0, deadline - monotonic()))
+
+
+def _stop_event() -> Event:
+    """Return the event that ends the processes, which lies in shared memory: a container may have little."""
+    try:
+        return multiprocessing.get_context("spawn").Event()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        text = f"the processes of a batch need shared memory ({reason}); free some at /dev/shm, or give more"
+        raise OutputError(f"{text} (docker run --shm-size=1g)") from None
 
 
 class _JobProcess:

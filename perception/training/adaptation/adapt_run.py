@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perception.errors import ConfigError
-from perception.files import write_problem
+from perception.files import write_problem, write_whole
 from perception.logs import open_log
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -124,7 +124,7 @@ def adapt(
     if not interrupted:
         report = _judged(run, report, before.views)
     report = replace(report, seconds=round(time.process_time() - run.began, 1))
-    (options.out / REPORT).write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+    write_whole(options.out / REPORT, f"{json.dumps(report.to_json(), indent=2)}\n".encode())
     return report
 
 

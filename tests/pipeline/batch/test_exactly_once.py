@@ -137,6 +137,19 @@ def test_workers_that_are_killed_leave_what_an_undisturbed_run_leaves(
     assert not (tmp_path / "wild" / ".partial").exists()
 
 
+def test_shared_memory_that_is_full_is_named(
+    logs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", full)
+    with pytest.raises(
+        OutputError, match=r"shared memory \(no space left on device\); free some at /dev/shm"
+    ):
+        run([CountJob(logs[0])], tmp_path / "out", execute=lambda tasks: run_in_processes(tasks, 2))
+
+
 def test_what_a_killed_attempt_has_left_is_removed_and_what_a_running_one_makes_is_not(
     tmp_path: Path,
 ) -> None:

@@ -116,9 +116,49 @@ def test_a_remote_log_is_read_once(bucket: str, tmp_path: Path) -> None:
         assert log.file.bytes_read == 0  # type: ignore[attr-defined]
 
 
-def test_a_bucket_that_is_not_there_is_one_line(bucket: str, tmp_path: Path) -> None:
+def test_names_that_are_patterns_elsewhere_are_names(bucket: str, tmp_path: Path) -> None:
+    for name in ("run[1].log", "run*.log", "what?.log"):
+        (tmp_path / name).write_text(name)
+    store = RemoteStore(bucket)
+    store.write(b"run[1].log", "run[1].log")
+    assert store.read_receipts(["run[1].log", "gone[1].log"]) == {"run[1].log": b"run[1].log"}
+    jobs = [CountJob(log) for log in sorted(tmp_path.glob("*.log"))]
+    for skipped in (False, True):
+        result = run_batch(jobs, log_path(f"{bucket}/out"), lambda tasks: here(tasks))  # type: ignore[arg-type]
+        assert [row.skipped for row in result.logs] == [skipped] * 3
+
+
+def test_a_key_with_a_number_sign_is_whole() -> None:
+    path = log_path("s3://bucket/run#1.mcap")
+    assert (path.name, path.stem, path.suffix) == ("run#1.mcap", "run#1", ".mcap")
+    assert log_path("https://host/run.mcap?x#y").name == "run.mcap"
+
+
+@pytest.mark.parametrize(
+    ("folder", "changes", "text"),
+    [
+        ("s3://no-such-bucket/out", {}, "there is no bucket no-such-bucket"),
+        ("", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "the connection failed"),
+        ("", {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "no permission"),
+    ],
+)
+def test_what_is_wrong_with_a_store_is_one_line(
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    changes: dict[str, str | None],
+    text: str,
+) -> None:
+    import s3fs
+
     (tmp_path / "a.log").write_text("a")
-    with pytest.raises(OutputError, match="cannot be made: no such file: s3://no-such-bucket/out"):
-        run_batch(
-            [CountJob(tmp_path / "a.log")], log_path("s3://no-such-bucket/out"), lambda tasks: here(tasks)
-        )  # type: ignore[arg-type]
+    folder = folder or f"{bucket}/out"
+    for name, value in changes.items():
+        monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("perception.remote.attempts._WAITS_S", ())
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(OutputError, match=f"cannot be made: {text}.*: {folder}$"):
+        run_batch([CountJob(tmp_path / "a.log")], log_path(folder), lambda tasks: here(tasks))  # type: ignore[arg-type]
