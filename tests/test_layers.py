@@ -20,7 +20,7 @@ TOPS = {"perception": "perception", "plugins": "perception_plugins", "tools": "p
 
 FLOORS = (  # bottom up: a module imports from its own floor and from those below
     {"caches", "codec_messages", "errors", "extensions", "files", "geometry", "installation"}
-    | {"interrupts", "output_file", "path_guard", "remote", "text", "types"},
+    | {"interrupts", "lazy_names", "output_file", "path_guard", "remote", "text", "types"},
     {"config", "plugin", "logs"},
     {"align"},
     {"autoconfig", "models", "engines", "sinks"},
@@ -38,6 +38,7 @@ WITHOUT_TORCH = (
         "codec_messages",
         "installation",
         "interrupts",
+        "lazy_names",
         "output_file",
         "path_guard",
         "remote",

@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from perception.types import Tick
+from perception.types.times import LATEST_NS
 
 BACKWARD_NS = 1_000_000_000
 FORWARD_NS = 10_000_000_000
-LATEST_NS = (1 << 63) - 1
-"""The latest time of a tick: arrays keep times in int64, a log holds times up to 2**64 - 1."""
 SLACK_NS = 1_000_000_000  # how far a reference stamp may lie behind a substitute tick's
 
 

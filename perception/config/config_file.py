@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from perception.config.conflicts import conflicts
-from perception.config.safe_yaml import read_yaml
+from perception.config.safe_yaml import read_config_yaml
 from perception.config.schema import Config
 from perception.config.sensors import SensorsConfig
 from perception.errors import ConfigError
@@ -26,13 +26,7 @@ def load_config(path: str | Path) -> Config:
     Raises:
         ConfigError: The file cannot be read, or has errors: all of them, each with its path.
     """
-    try:
-        data = read_yaml(Path(path))
-    except OSError as error:
-        raise ConfigError([f"cannot be read: {error.strerror or error}"], str(path)) from None
-    except ValueError as error:
-        raise ConfigError([str(error)], str(path)) from None
-    return parse_config(data, str(path))
+    return parse_config(read_config_yaml(Path(path)), str(path))
 
 
 def parse_config(data: object, source: str = "") -> Config:

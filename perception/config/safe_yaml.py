@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from perception.errors import ConfigError
 from perception.files import open_regular
 
 MAX_BYTES = 1 << 20
@@ -24,6 +25,24 @@ def read_yaml(path: Path) -> Any:
     """
     with open_regular(path) as file:
         return parse_yaml(file.read(MAX_BYTES + 1))
+
+
+def read_config_yaml(path: Path, hint: str = "") -> Any:
+    """Read the YAML file of a configuration; see `parse_yaml`.
+
+    Args:
+        path: The file.
+        hint: The end of the error where it cannot be read.
+
+    Raises:
+        ConfigError: It cannot be read, or its text is not allowed.
+    """
+    try:
+        return read_yaml(path)
+    except OSError as error:
+        raise ConfigError([f"cannot be read: {error.strerror or error}{hint}"], str(path)) from None
+    except ValueError as error:
+        raise ConfigError([str(error)], str(path)) from None
 
 
 def parse_yaml(text: bytes | str) -> Any:

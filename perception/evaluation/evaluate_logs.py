@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
 from perception.logs.joined_path import named_log
 from perception.pipeline import Observer, Span, resolve_device
+from perception.pipeline.replay_job import Observe
 from perception.pipeline.replay_words import replay_words
 from perception.pipeline.tables import TablesPlace, tables_sink
 from perception.plugin import load_plugin
@@ -39,15 +40,13 @@ from perception.sinks import RunInfo, Sink, read_outputs, read_run
 from perception.sinks.tables import TablesSink
 from perception.types import Output
 
-Watch = Callable[[Log, Span], AbstractContextManager[Observer | None]]
-
 
 def evaluate_logs(
     logs: Sequence[str | Path],
     config: GivenConfig | None = None,
     options: EvaluateOptions | None = None,
     *,
-    watch: Watch = lambda log, span: nullcontext(),
+    watch: Observe = lambda log, span: nullcontext(),
     on_fault: Callable[[str], None] = lambda fault: None,
 ) -> EvaluationReport:
     """Replay logs and score every head against their truth; or score stored outputs.
@@ -140,7 +139,7 @@ class _EvaluationRun:
         index: int,
         log: Log,
         choice: ConfigChoice,
-        watch: Watch,
+        watch: Observe,
     ) -> bool:
         """Evaluate one log. Return False if it was interrupted."""
         config, options = choice.config, self._options

@@ -12,14 +12,12 @@ from perception.errors import ConfigError
 from perception.evaluation.gate_names import gate_key, name_errors
 from perception.evaluation.metrics import Metric
 from perception.evaluation.report.schema import EvaluationReport, GateReport
-from perception.evaluation.report.value_schema import MetricReport, ValueReport
+from perception.evaluation.report.value_schema import Heads, ValueReport
 from perception.path_guard import marked
 from perception.text import visible
 
 _FORM = re.compile(r"^\s*(?P<name>[^\s<>=]+)\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>\S+)\s*$")
 _WORDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
-
-Heads = Mapping[str, Mapping[str, MetricReport]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perception.evaluation.report.value_schema import MetricReport
+from perception.evaluation.report.value_schema import Heads, MetricReport
 
 SCORES = ("class", "box", "distance", "control")
 
-Heads = Mapping[str, Mapping[str, MetricReport]]
 Scores = dict[str, float | None]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from perception.evaluation.report.value_schema import (
     DifferenceReport,
+    Heads,
     IntervalReport,
     MetricReport,
     ValueReport,
@@ -25,8 +24,6 @@ _UNBOUNDED = frozenset(
     )
 )
 """Values from 0 on; those that are not named here or in `range_of` are shares."""
-
-Heads = Mapping[str, Mapping[str, MetricReport]]
 
 
 def with_intervals(heads: Heads, scored: Scored, resampler: Resampler) -> dict[str, dict[str, MetricReport]]:

@@ -27,16 +27,15 @@ from perception.evaluation.table_columns import (
     text_codes,
 )
 from perception.pipeline.log_source import Span
-from perception.sinks.tables.schema import COVARIANCE
+from perception.sinks.tables.schema import COVARIANCE, SIDES
 from perception.sinks.tables.stored import StoredRecording
 from perception.types import Float64, RigIssue, RigIssueCode
 
 TICKS = 512
 """Ticks that are scored at a time."""
 
-_SIDES = ("x1", "y1", "x2", "y2")
 _DETAILS = (
-    *(f"{side}_std" for side in _SIDES),
+    *(f"{side}_std" for side in SIDES),
     "distance_m",
     "distance_std_m",
     "x_m",
@@ -44,7 +43,7 @@ _DETAILS = (
     "z_m",
     *COVARIANCE,
 )
-_TRUE = (*_SIDES, "distance_m", "visible", "picture_x_m", "picture_y_m", "picture_z_m", "ignore")
+_TRUE = (*SIDES, "distance_m", "visible", "picture_x_m", "picture_y_m", "picture_z_m", "ignore")
 _VALUES = ("value", "std", "true", "measured")
 _TABLES = {
     "ticks": ("tick", "log_time_ns", "camera"),
@@ -52,7 +51,7 @@ _TABLES = {
         *("tick", "stamp_ns", "head", "camera", "valid", "truth"),
         *("truth_missing", "truth_missing_text", "position_frame", "frame_from_picture"),
     ),
-    "detections": ("tick", "camera", "item", "label", "score", *_SIDES, *_DETAILS),
+    "detections": ("tick", "camera", "item", "label", "score", *SIDES, *_DETAILS),
     "truth": ("tick", "camera", "item", "label", *_TRUE),
     "control": ("tick", "channel", "item", "unit", *_VALUES),
     "timing": ("tick", "stage", "ms"),
@@ -168,7 +167,7 @@ class _TickRows:
                 renumbered(codes, labels, names),
                 numbers(detections, "item")[rows].astype(np.intp),
                 numbers(detections, "score")[rows],
-                number_table(detections, _SIDES)[rows],
+                number_table(detections, SIDES)[rows],
                 lambda places: details[places],
             ),
             TruthColumns(true_frame, true_label, numbers(truth, "item")[true_rows].astype(np.intp), table),

@@ -11,9 +11,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from perception.lazy_names import lazy_names
 from perception.logs.damage import Damage, ReadAccount
 from perception.logs.joined_path import as_one
 from perception.logs.opening import is_log, open_log
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from perception.logs.mcap.writer import LogWriter as LogWriter
 
 _HOMES = {
-    "bare_times": "perception.logs.decoding",
-    "decode": "perception.logs.decoding",
-    "decoder": "perception.logs.decoding",
-    "sensor_kind": "perception.logs.decoding",
-    "LogWriter": "perception.logs.mcap.writer",
+    "bare_times": "decoding",
+    "decode": "decoding",
+    "decoder": "decoding",
+    "sensor_kind": "decoding",
+    "LogWriter": "mcap.writer",
 }
 
 __all__ = [
@@ -56,12 +56,4 @@ __all__ = [
     "open_log",
     "sensor_kind",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Load decoders and the writer on first use: `info` needs neither."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'perception.logs' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value  # the module `decode` would otherwise take the name of its function
-    return value
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -21,7 +21,7 @@ from perception.logs.survey import Survey
 from perception.types import Channel, Message
 
 GROUP = "perception.log_readers"
-_BUILT_IN = {  # also where no metadata of this package are installed
+_BUILT_IN = {  # other packages add theirs by entry point
     "carmen": "perception.logs.formats.carmen",
     "comma2k19": "perception.logs.formats.comma2k19",
     "csv": "perception.logs.formats.csv_log",

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.geometry import project
-from perception.types import CameraInfo, RangeScan, Rig, Sample
-
-Float64 = NDArray[np.float64]
+from perception.types import CameraInfo, Float64, RangeScan, Rig, Sample
 
 FLAT_M = 1e-3
 """A scan whose returns differ by less in height lies in one plane."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perception.models.placed_returns import PlacedReturns
+from perception.types import Float64
 
-Float64 = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 SIDE, TOP, BOTTOM = 0.2, 0.1, 0.3

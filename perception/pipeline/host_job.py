@@ -19,7 +19,7 @@ from perception.pipeline.replay_summary import RunStatus, Warned
 from perception.text import did_you_mean
 
 GROUP = "perception.hosts"
-_BUILT_IN = {  # also where no metadata are installed
+_BUILT_IN = {  # other packages add theirs by entry point
     name: f"perception_plugins.hosts.{name}_host" for name in ("dora", "ros1", "ros2")
 }
 

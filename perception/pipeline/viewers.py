@@ -17,7 +17,7 @@ from perception.extensions import extension_points
 
 GROUP = "perception.viewers"
 LOOPBACK, PORT = "127.0.0.1", 8765
-_BUILT_IN = {  # also where no metadata of this package are installed
+_BUILT_IN = {  # other packages add theirs by entry point
     "rerun": "perception_plugins.viewers.rerun_live",
     "foxglove": "perception_plugins.viewers.live_replay",
 }

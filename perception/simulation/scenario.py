@@ -6,27 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from perception.config.safe_yaml import read_yaml
+from perception.config.config_file import error_line
+from perception.config.safe_yaml import read_config_yaml
+from perception.config.values import NonNegative, Positive, Section
 from perception.errors import ConfigError
 
-SENSORS = ("camera", "range", "status")
 KINDS: dict[str, tuple[str, ...]] = {
     "camera": ("silent", "frozen", "dirty", "biased", "reordered"),
     "range": ("silent", "frozen", "dirty", "biased", "reordered"),
     "status": ("silent", "frozen", "biased", "reordered"),
 }
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _ScenarioModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Timing(_ScenarioModel):
+class Timing(Section):
     """The times of a sensor's measurements and of the arrival of its messages."""
 
     rate_hz: Annotated[float, Field(gt=0, le=200)]
@@ -43,7 +38,7 @@ USUAL: dict[str, Timing] = {
 """The timing of each sensor, as far as a scenario says nothing else."""
 
 
-class Timings(_ScenarioModel):
+class Timings(Section):
     """The timing of the three sensors; what is left out of one is as usual for that sensor."""
 
     camera: Timing = USUAL["camera"]
@@ -63,7 +58,7 @@ class Timings(_ScenarioModel):
         }
 
 
-class Failure(_ScenarioModel):
+class Failure(Section):
     """An injected fault of a sensor from `start_s` to `end_s` of the log.
 
     silent: no messages. frozen: the last good measurement is repeated with new stamps. dirty: mud on the
@@ -90,7 +85,7 @@ class Failure(_ScenarioModel):
         return self
 
 
-class Scenario(_ScenarioModel):
+class Scenario(Section):
     """The scenario of one simulated log. None: drawn from the seed."""
 
     version: Literal[1] = 1
@@ -111,13 +106,7 @@ def load_scenario(path: Path) -> Scenario:
     Raises:
         ConfigError: It cannot be read, or has errors: all of them, each with its path.
     """
-    try:
-        data = read_yaml(path)
-    except OSError as error:
-        raise ConfigError([f"cannot be read: {error.strerror or error}"], str(path)) from None
-    except ValueError as error:
-        raise ConfigError([str(error)], str(path)) from None
-    return parse_scenario(data, str(path))
+    return parse_scenario(read_config_yaml(path), str(path))
 
 
 def parse_scenario(data: object, source: str = "") -> Scenario:
@@ -129,8 +118,5 @@ def parse_scenario(data: object, source: str = "") -> Scenario:
     try:
         return Scenario.model_validate({} if data is None else data)
     except ValidationError as error:
-        lines = []
-        for detail in error.errors():
-            where = ".".join(str(step) for step in detail["loc"]) or "scenario"
-            lines.append(f"{where}: {detail['msg']}, found {detail['input']!r:.60}")
+        lines = [error_line(detail, Scenario).removeprefix(": ") for detail in error.errors()]
         raise ConfigError(lines, source) from None

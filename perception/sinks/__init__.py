@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from perception.lazy_names import lazy_names
 from perception.sinks.jsonl_sink import JsonlSink
 from perception.sinks.mcap_sink import McapSink, ScoredMcapSink
 from perception.sinks.output_log import StoredOutput, read_outputs, read_receipt, read_run
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from perception.sinks.render import draw as draw
     from perception.sinks.video import VideoSink as VideoSink
 
-_HOMES = {"VideoSink": "perception.sinks.video", "draw": "perception.sinks.render"}
+_HOMES = {"VideoSink": "video", "draw": "render"}
 
 __all__ = [
     "JsonlSink",
@@ -52,10 +52,4 @@ __all__ = [
     "read_receipt",
     "read_run",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Load what draws on first use: it needs OpenCV."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'perception.sinks' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -19,7 +19,7 @@ from perception.types import Message, Output, Sample, TruthFrame
 GROUP = "perception.sinks"
 Level = Literal["info", "warning", "error"]
 """How much a remark matters."""
-_BUILT_IN = {  # also where no metadata of this package are installed
+_BUILT_IN = {  # other packages add theirs by entry point
     "mcap": "perception.sinks.mcap_sink:McapSink",
     "jsonl": "perception.sinks.jsonl_sink:JsonlSink",
     "mp4": "perception.sinks.video:VideoSink",

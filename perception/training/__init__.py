@@ -5,8 +5,9 @@ Importing this package imports no torch; the names that need it are loaded on fi
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from perception.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from perception.training.config_file import load_train_config as load_train_config
@@ -38,13 +39,4 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'perception.training' has no attribute '{name}'")
-    return getattr(import_module(f"perception.training.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

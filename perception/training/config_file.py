@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from perception.config import error_line
-from perception.config.safe_yaml import read_yaml
+from perception.config.safe_yaml import read_config_yaml
 from perception.errors import ConfigError
 from perception.models.config import SMALL, ModelConfig
 from perception.training.balancing.options import resolve_balancing
@@ -41,14 +41,7 @@ def load_train_config(source: Path | str, changes: Mapping[str, Any] | None = No
     recipe = RECIPES / f"{source}.yaml"
     if not path.is_file() and recipe.is_file():
         path = recipe
-    try:
-        data = read_yaml(path)
-    except OSError as error:
-        names = ", ".join(recipe_names())
-        text = f"cannot be read: {error.strerror or error}; give a file, or one of the recipes {names}"
-        raise ConfigError([text], str(path)) from None
-    except ValueError as error:
-        raise ConfigError([str(error)], str(path)) from None
+    data = read_config_yaml(path, f"; give a file, or one of the recipes {', '.join(recipe_names())}")
     return parse_train_config(lay_over(data, changes or {}), str(path))
 
 

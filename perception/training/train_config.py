@@ -21,9 +21,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from perception.config import NonNegative, Number, Positive
+from perception.config.values import Section
 from perception.models.config import ModelConfig
 from perception.text import did_you_mean
 from perception.types import loss_parts
@@ -48,11 +49,7 @@ FEWEST_STEPS = 150
 """The number of steps that `schedule.passes` leaves at least."""
 
 
-class TrainSection(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataConfig(TrainSection):
+class DataConfig(Section):
     """The logs. Each entry is a file, a folder (all logs in it) or a pattern (`logs/0*.mcap`)."""
 
     train: tuple[str, ...] = ()
@@ -76,7 +73,7 @@ class DataConfig(TrainSection):
     fit_input: bool = False  # lower model.input_height and input_width to the size of the pictures
 
 
-class OptimiserConfig(TrainSection):
+class OptimiserConfig(Section):
     """AdamW (Loshchilov and Hutter 2019)."""
 
     lr: Positive = 2e-3
@@ -86,7 +83,7 @@ class OptimiserConfig(TrainSection):
     lr_factors: dict[str, NonNegative] = Field(default_factory=dict)  # name of a part -> factor on lr
 
 
-class StageConfig(TrainSection):
+class StageConfig(Section):
     """A part of a curriculum, up to a fraction of all steps."""
 
     until: Annotated[float, Number, Field(gt=0, le=1)]
@@ -95,7 +92,7 @@ class StageConfig(TrainSection):
     min_visible: Fraction = 0.0
 
 
-class FocusConfig(TrainSection):
+class FocusConfig(Section):
     """At intervals, the head that is furthest behind its reference gets more weight."""
 
     every: AtLeastOne = 500  # steps from one focus to the next
@@ -104,14 +101,14 @@ class FocusConfig(TrainSection):
     reference: dict[Head, float] = Field(default_factory=dict)  # loss; default: the first loss
 
 
-class EarlyStopConfig(TrainSection):
+class EarlyStopConfig(Section):
     """Stop when the joint score has not risen by `least` for `patience` validations."""
 
     patience: AtLeastOne = 10
     least: NonNegative = 0.0
 
 
-class ScheduleConfig(TrainSection):
+class ScheduleConfig(Section):
     """Length and order of training."""
 
     steps: AtLeastOne = 5000
@@ -131,7 +128,7 @@ class ScheduleConfig(TrainSection):
     focus: FocusConfig | None = None
 
 
-class DropConfig(TrainSection):
+class DropConfig(Section):
     """Modality dropout: the probability that a sensor is absent from a sample."""
 
     camera: Fraction = 0.15
@@ -140,7 +137,7 @@ class DropConfig(TrainSection):
     all: bool = False  # whether all three may be absent at once
 
 
-class PictureConfig(TrainSection):
+class PictureConfig(Section):
     """Changes of labelled pictures: samples with an image and neither another sensor nor true control."""
 
     drives: Fraction = 0.0  # probability that a sample of a drive is taken for a picture, and changed as one
@@ -161,7 +158,7 @@ class PictureConfig(TrainSection):
         return self
 
 
-class AugmentConfig(TrainSection):
+class AugmentConfig(Section):
     """Probabilities (0 to 1) and strengths. A change of one sensor changes the others to match."""
 
     drop: DropConfig = DropConfig()
@@ -182,7 +179,7 @@ class AugmentConfig(TrainSection):
     pictures: PictureConfig = PictureConfig()
 
 
-class DistillConfig(TrainSection):
+class DistillConfig(Section):
     """Learn from the predictions of a larger checkpoint, too (Hinton et al. 2015)."""
 
     checkpoint: str  # a file, a folder or the name of a plugin, for its own weights
@@ -191,7 +188,7 @@ class DistillConfig(TrainSection):
     pictures: bool = True  # also from labelled pictures, whose like the teacher may not have seen
 
 
-class TransferConfig(TrainSection):
+class TransferConfig(Section):
     """The weights that training starts from."""
 
     # A file, a folder or the name of a plugin, for its own weights; tensors that match by name and shape are
@@ -206,7 +203,7 @@ class TransferConfig(TrainSection):
     store: Count = 0  # train the control head alone, from this many stored versions of each sample; 0: off
 
 
-class RunConfig(TrainSection):
+class RunConfig(Section):
     """Where a run computes, and the files it writes."""
 
     out: Path = Path("runs/train")
@@ -225,7 +222,7 @@ class RunConfig(TrainSection):
     ablate: bool = False  # score every subset of the sensors in it, too
 
 
-class TrainConfig(TrainSection):
+class TrainConfig(Section):
     """A whole training run. `model`, `losses` and `balancing` are checked by the packages they configure."""
 
     version: Literal[1] = 1

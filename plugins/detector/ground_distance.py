@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from perception.geometry import Matrix, rays
-from perception.models.returns_distance import Distances, Float64
-from perception.types import Rig
+from perception.models.returns_distance import Distances
+from perception.types import Float64, Rig
 
 GROUND_FRAMES = ("base_footprint",)
 """Frames whose plane z = 0 is the ground, by convention (REP 120)."""

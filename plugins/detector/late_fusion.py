@@ -8,8 +8,8 @@ import numpy as np
 
 from perception.geometry.lens import is_fisheye
 from perception.models.placed_returns import PlacedReturns
-from perception.models.returns_distance import Distances, Float64, distances_from_returns, usual_depth_m
-from perception.types import Rig
+from perception.models.returns_distance import Distances, distances_from_returns, usual_depth_m
+from perception.types import Float64, Rig
 from perception_plugins.detector.ground_distance import distances_on_ground, ground_from
 from perception_plugins.detector.options import DistanceOptions
 

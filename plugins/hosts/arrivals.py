@@ -10,13 +10,13 @@ from threading import Condition
 
 from perception.align import ClockReading
 from perception.types import Channel, Message
+from perception.types.times import LATEST_NS
 
 WINDOW_S = 5.0
 """Rates are those of so many seconds."""
 MOST_BYTES = 512 << 20
 """The size of all messages that wait, at most; the oldest message is dropped for a new one."""
 _STEP_NS = 1_000_000_000
-_LATEST_NS = (1 << 63) - 1
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Arrivals:
             if self._stopped:
                 return
             arrival_ns = self._now() if self._clock or received_ns is None else self._steady(received_ns)
-            sent = publish_ns if publish_ns is not None and 0 < publish_ns <= _LATEST_NS else arrival_ns
+            sent = publish_ns if publish_ns is not None and 0 < publish_ns <= LATEST_NS else arrival_ns
             account = self.topics.setdefault(channel.topic, TopicArrivals())
             message = Message(channel, arrival_ns, sent, account.received & 0xFFFFFFFF, data)
             now_s = time.monotonic()
@@ -174,7 +174,7 @@ class Arrivals:
 
     def _steady(self, reading_ns: int) -> int:
         """Return the arrival clock for a reading: a step back is left out, small disorder is levelled."""
-        now_ns = min(max(reading_ns, 0), _LATEST_NS) + self._offset_ns
+        now_ns = min(max(reading_ns, 0), LATEST_NS) + self._offset_ns
         if now_ns < self._last_ns - _STEP_NS:
             self.clock_jumps += 1
             self._offset_ns += self._last_ns - now_ns

@@ -17,11 +17,11 @@ from mcap_protobuf.schema import build_file_descriptor_set
 
 from perception.config import Config
 from perception.errors import ConfigError
+from perception.logs.video.packet_header import CODECS
 from perception.text import did_you_mean
 from perception.types import Channel, Schema
+from perception.types.image_layouts import ENCODED
 
-ENCODED = ("jpeg", "jpg", "png", "webp")
-VIDEO = ("h264", "h265", "av1", "vp9")
 PIXEL_BYTES = {
     "rgb8": 3,
     "bgr8": 3,
@@ -148,12 +148,12 @@ def array_bytes(value: Any) -> bytes:
 
 def _camera(value: Any, metadata: Mapping[str, Any], stamp_ns: int, topic: str) -> tuple[str, Schema, bytes]:
     encoding = str(metadata["encoding"])
-    kind = CompressedImage if encoding in ENCODED else CompressedVideo if encoding in VIDEO else RawImage
+    kind = CompressedImage if encoding in ENCODED else CompressedVideo if encoding in CODECS else RawImage
     message = kind(frame_id=_frame(metadata, topic), data=array_bytes(value))
     if isinstance(message, RawImage):
         message.encoding, message.width, message.height = encoding, metadata["width"], metadata["height"]
         if encoding not in PIXEL_BYTES:
-            raise ValueError(f"encoding: expected one of {', '.join((*ENCODED, *VIDEO, *PIXEL_BYTES))}")
+            raise ValueError(f"encoding: expected one of {', '.join((*ENCODED, *CODECS, *PIXEL_BYTES))}")
         message.step = message.width * PIXEL_BYTES[encoding]
     else:
         message.format = "jpeg" if encoding == "jpg" else encoding

@@ -25,8 +25,8 @@ from perception.sinks.mcap_sink import (
 )
 from perception.sinks.protocol import refuse_input
 from perception.types import Output, Sample, TruthFrame
+from perception_plugins.viewers.foxglove_sink import LOG
 
-LOG_TOPIC = "/perception/log"
 MARK = '"made_by": "perception replay"'
 _RANGE_POINTS = {
     "visible": True,
@@ -85,7 +85,7 @@ def _texts(live: bool) -> dict[str, Any]:
     if not live:
         return health
     tabs = [{"title": "Log", "layout": "RosOut!log"}, {"title": "Monitor", "layout": "RawMessages!health"}]
-    log = {"topicToRender": LOG_TOPIC, "minLogLevel": 1, "searchTerms": []}
+    log = {"topicToRender": LOG, "minLogLevel": 1, "searchTerms": []}
     return {**health, "RosOut!log": log, "Tab!texts": {"activeTabIdx": 0, "tabs": tabs}}
 
 

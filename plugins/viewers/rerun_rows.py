@@ -17,13 +17,13 @@ import pyarrow as pa
 import rerun as rr
 
 from perception.types import Tick
+from perception.types.times import bounded_ns
 
 ARRIVAL, STAMP, TICK = "arrival", "stamp", "tick"
 FLUSH_S = 0.5
 """Rows wait no longer than this for others of their entity."""
 FLUSH_BYTES = 2 << 20
 """Larger pieces cost more: their memory is new each time."""
-_LIMIT_NS = (1 << 63) - 1  # Rerun has signed times
 
 
 class When(NamedTuple):
@@ -114,7 +114,7 @@ def _times(rows: Sequence[When]) -> list[rr.TimeColumn]:
 
 
 def _dates(times_ns: Iterable[int]) -> Any:
-    bounded = [max(-_LIMIT_NS, min(int(value), _LIMIT_NS)) for value in times_ns]
+    bounded = [bounded_ns(int(value)) for value in times_ns]
     return np.array(bounded, dtype=np.int64).view("datetime64[ns]")
 
 

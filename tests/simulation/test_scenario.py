@@ -47,7 +47,7 @@ def test_what_is_left_out_of_a_timing_is_as_usual_for_that_sensor(
     ("data", "named"),
     [
         ({"place": "moon"}, "place"),
-        ({"plaec": "yard"}, "plaec"),
+        ({"plaec": "yard"}, "plaec: unknown key, did you mean place?"),
         ({"haze": 2}, "haze"),
         ({"timing": {"camera": {"rate_hz": 0}}}, "timing.camera.rate_hz"),
         ({"failures": [{"sensor": "camera", "kind": "silent", "start_s": 4, "end_s": 2}]}, "failures.0"),
@@ -56,7 +56,7 @@ def test_what_is_left_out_of_a_timing_is_as_usual_for_that_sensor(
             {"failures": [{"sensor": "range", "kind": "reordered", "start_s": 1, "end_s": 2, "amount": -1}]},
             "failures.0",
         ),
-        ([1, 2], "scenario"),
+        ([1, 2], "expected {key: value"),
     ],
 )
 def test_errors_are_named_by_their_path(data: object, named: str) -> None:

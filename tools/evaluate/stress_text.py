@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from perception.evaluation.head_scores import SCORES
 from perception.evaluation.report.stress_schema import FaultsReport, StreamingReport
 from perception_tools.printed_tables import Cells, show_table
-
-SCORES = ("class", "box", "distance", "control")
 
 
 def show_faults(console: Console, found: FaultsReport) -> None:

@@ -14,12 +14,13 @@ from perception.config import Config
 from perception.errors import ConfigError
 from perception.evaluation.comparison.comparison_report import CompareReport
 from perception.evaluation.comparison.paired_evaluation import PairedEvaluation, Side
-from perception.evaluation.evaluate_logs import Watch, given_config, words_of_run
+from perception.evaluation.evaluate_logs import given_config, words_of_run
 from perception.evaluation.evaluate_options import EvaluateOptions
 from perception.evaluation.worst_frames import Moment, replay_command
 from perception.logs import Log, open_log
 from perception.logs.joined_path import named_log
 from perception.models.checkpoint import weights_in
+from perception.pipeline.replay_job import Observe
 from perception.pipeline.replay_words import replay_words
 from perception.plugin import load_plugin
 from perception.sinks import read_run
@@ -32,7 +33,7 @@ def compare_logs(
     options: EvaluateOptions | None = None,
     largest: int = 10,
     *,
-    watch: Watch = lambda log, span: nullcontext(),
+    watch: Observe = lambda log, span: nullcontext(),
 ) -> CompareReport:
     """Evaluate two sides on the same logs, each read once.
 

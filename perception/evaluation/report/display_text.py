@@ -6,9 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
-from perception.evaluation.report.value_schema import MetricReport, ValueReport
-
-Heads = Mapping[str, Mapping[str, MetricReport]]
+from perception.evaluation.report.value_schema import Heads, ValueReport
 
 MINUS = "\u2212"
 TITLES = {"class": "Class", "box": "Box", "distance": "Distance", "control": "Control"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -50,6 +50,10 @@ class MetricReport(SchemaModel):
         description="Frames `scored`; not scored because `invalid` (the head said so), `no_truth`, `no_head`."
     )
     details: dict[str, Any] = Field(description="Curves, matrices, bins: what is not one number.")
+
+
+Heads = Mapping[str, Mapping[str, MetricReport]]
+"""Head -> name of a metric -> its result."""
 
 
 class RulesReport(SchemaModel):

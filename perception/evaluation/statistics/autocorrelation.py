@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from perception.types import Float64
 
 WINDOW = 5.0
 """Correlations are summed up to this many autocorrelation times."""

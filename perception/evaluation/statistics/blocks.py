@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from perception.types import Float32
+
 Int64 = NDArray[np.int64]
 
 FEWEST_BLOCKS = 10

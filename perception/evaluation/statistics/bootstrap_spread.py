@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perception.evaluation.statistics.blocks import Blocks
 from perception.evaluation.statistics.significance import student_quantile, student_tail
-
-Float64 = NDArray[np.float64]
+from perception.types import Float64
 
 _NORMAL_975 = 1.959963984540054
 

@@ -17,7 +17,7 @@ from perception.logs.survey import SIMULATED_RECORD
 from perception.simulation.generation import messages as wire
 from perception.simulation.generation.delivery import EPOCH_NS, Measurement, plan_measurements
 from perception.simulation.motion.drive import Drive, simulate_drive
-from perception.simulation.scenario import SENSORS, Scenario
+from perception.simulation.scenario import Scenario
 from perception.simulation.sensors.camera import Camera, pose_world
 from perception.simulation.sensors.lidar import Lidar
 from perception.simulation.sensors.optics import Optics, encode_jpeg
@@ -25,7 +25,7 @@ from perception.simulation.sensors.status import StatusSensor
 from perception.simulation.sensors.truth import truth_boxes
 from perception.simulation.world.layout import make_scene
 from perception.simulation.world.model import World, build_world
-from perception.types import Control, ControlChannel, Schema, Tick
+from perception.types import SENSORS, Control, ControlChannel, Schema, Tick
 
 IMAGE, CALIBRATION, TRANSFORMS = "/camera/image", "/camera/calibration", "/tf"
 SCAN, STATUS = "/scan", "/vehicle/state"

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from perception.sinks.tables.schema import COVARIANCE, load_pyarrow
+from perception.sinks.tables.schema import COVARIANCE, SIDES, load_pyarrow
 from perception.types import Detection, TruthBox
 
 TICKS = 1024
 """Ticks that are read at a time."""
-
-_SIDES = ("x1", "y1", "x2", "y2")
 
 
 class TableCursor:
@@ -112,8 +110,8 @@ def detection_items(batch: Any) -> list[tuple[str, Detection]]:
     scalars = ("camera", "label", "score", "distance_m", "distance_std_m", "visible", "track_id")
     columns = zip(
         *_lists(batch, *scalars, "position_unknown"),
-        zip(*_lists(batch, *_SIDES), strict=True),
-        _groups(batch, *(f"{side}_std" for side in _SIDES)),
+        zip(*_lists(batch, *SIDES), strict=True),
+        _groups(batch, *(f"{side}_std" for side in SIDES)),
         _groups(batch, "x_m", "y_m", "z_m"),
         _groups(batch, *COVARIANCE),
         strict=True,
@@ -143,7 +141,7 @@ def box_items(batch: Any) -> list[tuple[str, TruthBox]]:
     """Return camera and true box of each row."""
     columns = zip(
         *_lists(batch, "camera", "label", "distance_m", "visible", "track_id", "ignore"),
-        zip(*_lists(batch, *_SIDES), strict=True),
+        zip(*_lists(batch, *SIDES), strict=True),
         _groups(batch, "picture_x_m", "picture_y_m", "picture_z_m"),
         strict=True,
     )

@@ -30,7 +30,7 @@ RUNS = "runs"
 TICK = (("receipt", "string"), ("tick", "int64"), ("stamp_ns", "int64"))
 """The columns that every table but `runs` begins with."""
 
-_SIDES = ("x1", "y1", "x2", "y2")
+SIDES = ("x1", "y1", "x2", "y2")
 COVARIANCE = tuple(f"cov_{a}{b}_m2" for a in "xyz" for b in "xyz")
 
 
@@ -133,7 +133,7 @@ _FIXED = (
             ("item", "int64"),
             ("label", "string"),
             ("score", "double"),
-            *_doubles(*_SIDES, *(f"{side}_std" for side in _SIDES), "distance_m", "distance_std_m"),
+            *_doubles(*SIDES, *(f"{side}_std" for side in SIDES), "distance_m", "distance_std_m"),
             ("visible", "double"),
             ("track_id", "string"),
             *_doubles("x_m", "y_m", "z_m", *COVARIANCE),
@@ -171,7 +171,7 @@ _FIXED = (
             _CAMERA,
             ("item", "int64"),
             ("label", "string"),
-            *_doubles(*_SIDES, "distance_m", "visible"),
+            *_doubles(*SIDES, "distance_m", "visible"),
             ("track_id", "string"),
             *_doubles("picture_x_m", "picture_y_m", "picture_z_m"),
             ("ignore", "bool"),

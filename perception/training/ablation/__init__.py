@@ -6,8 +6,9 @@ torch.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from perception.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from perception.training.ablation.study_plan import SECTIONS as SECTIONS
@@ -25,13 +26,4 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'perception.training.ablation' has no attribute '{name}'")
-    return getattr(import_module(f"perception.training.ablation.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -20,8 +20,8 @@ from perception.training.loop.loss_step import LossStep
 from perception.training.losses import Targets
 from perception.training.losses.targets import TAUGHT_FROM
 from perception.training.train_config import TrainConfig
+from perception.types import Float32
 
-Float32 = NDArray[np.float32]
 BATCH = 8
 
 

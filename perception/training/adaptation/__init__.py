@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perception.lazy_names import lazy_names
 from perception.training.adaptation.options import AdaptOptions
 from perception.training.adaptation.report import AdaptReport
 
@@ -14,11 +15,4 @@ if TYPE_CHECKING:
     from perception.training.adaptation.adapt_run import adapt as adapt
 
 __all__ = ["AdaptOptions", "AdaptReport", "adapt"]
-
-
-def __getattr__(name: str) -> object:
-    if name != "adapt":
-        raise AttributeError(f"module 'perception.training.adaptation' has no attribute '{name}'")
-    from perception.training.adaptation.adapt_run import adapt
-
-    return adapt
+__getattr__, __dir__ = lazy_names(__name__, {"adapt": "adapt_run"})

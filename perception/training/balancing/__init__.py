@@ -5,8 +5,9 @@ Names and options can be checked without torch (`resolve_balancing`); the rest i
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from perception.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from perception.training.balancing.balancer import Balancer as Balancer
@@ -16,13 +17,4 @@ if TYPE_CHECKING:
 _HOMES = {"Balancer": "balancer", "make_balancer": "methods", "resolve_balancing": "options"}
 
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'perception.training.balancing' has no attribute '{name}'")
-    return getattr(import_module(f"perception.training.balancing.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

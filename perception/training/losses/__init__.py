@@ -5,8 +5,9 @@ Names and options can be checked without torch (`resolve_losses`); the rest is l
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from perception.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from perception.training.losses.head_losses import HeadLosses as HeadLosses
@@ -26,13 +27,4 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'perception.training.losses' has no attribute '{name}'")
-    return getattr(import_module(f"perception.training.losses.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(TrainingError, match=r"is full .no space left"):
+    with pytest.raises(TrainingError, match=r"is full \(no space left"):
         save_state(path, {"step": 2})
     assert load_state(path) == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
