@@ -32,7 +32,8 @@ _COMMAND = _word_set(
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
 _NOT_COLOUR = (
     *("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra"),
-    *("debug", "dbg", "overlay", "visuali", "rviz", "heatmap", "preview", "thumbnail"),  # drawn on, smaller
+    *("debug", "dbg", "overlay", "visuali", "rviz", "heatmap"),  # drawn on
+    *("preview", "thumbnail", "resize", "downsampl", "downscal"),  # smaller
 )
 _DRAWN = _word_set("annotated bbox bboxes boxes detections result results flow dvs bev")
 _NO_DISTANCES = (
