@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from perception.autoconfig.first_messages import first_of
 from perception.config import Config
 from perception.errors import ConfigError, LogError
 from perception.logs import Log
 from perception.logs.decoding.foxglove import PICTURE_FILE
 from perception.logs.label_files import Labels, read_labels
+from perception.types import CameraFrame
+
+_SAME_SHAPE = 0.03
+"""The share by which the ratio of width and height may differ: sizes are whole numbers."""
 
 
 class LabelTruth(NamedTuple):
@@ -38,8 +44,9 @@ def with_labels(log: Log, config: Config, source: str = "") -> LabelTruth:
         raise ConfigError([text], source)
     topic = config.truth.boxes or (names[0] if len(names) == 1 else None)
     truth = config.truth.model_copy(update={"boxes": topic})
+    warnings = (*_unused(labels, topic), *_of_another_shape(log, config, labels))
     return LabelTruth(
-        config.model_copy(update={"truth": truth}), _reasons(labels, path.name, topic), _unused(labels, topic)
+        config.model_copy(update={"truth": truth}), _reasons(labels, path.name, topic), warnings
     )
 
 
@@ -47,6 +54,22 @@ def _reasons(labels: Labels, name: str, topic: str | None) -> tuple[str, ...]:
     count = len(labels.pictures)
     how = f"by the names of their files on {topic}" if topic else f"{len(labels.stamped)} by their stamps"
     return (f"truth: {name} ({labels.format}), labels of {count} pictures, joined {how}; for metrics only",)
+
+
+def _of_another_shape(log: Log, config: Config, labels: Labels) -> Iterator[str]:
+    """Yield a warning of labels for pictures of another shape than those of the log: resized or padded."""
+    camera = config.sensors.cameras.get(config.reference_camera or "")
+    frame = first_of(log, camera.topic, CameraFrame, "camera") if camera is not None else None
+    if frame is None:
+        return
+    for width, height in sorted({picture.size for picture in labels.pictures if picture.size is not None}):
+        if height and abs(width * frame.height / (height * frame.width) - 1) > _SAME_SHAPE:
+            yield (
+                f"truth.labels: are for pictures of {width}x{height}, those of the log have "
+                f"{frame.width}x{frame.height}: boxes are stretched; if the tool has padded or turned the "
+                "pictures, they do not fit: label them as they were recorded"
+            )
+            return
 
 
 def _unused(labels: Labels, topic: str | None) -> tuple[str, ...]:

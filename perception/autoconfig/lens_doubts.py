@@ -12,20 +12,24 @@ from perception.autoconfig.first_messages import first_frame, first_of
 from perception.config import CameraConfig, Config
 from perception.geometry import Matrix
 from perception.logs import Log
-from perception.types import CameraInfo
+from perception.types import CameraInfo, RangeScan
 
 OFF_CENTRE, FAR_OFF_CENTRE = 0.08, 0.15
 """Shares of the size of a picture by which the middle of a lens is seldom, and never, off its middle."""
+
+LEAST_RETURNS = 100
+"""Of a cloud that tells where its sensor looks."""
 
 LOOKS_UP = 0.7
 """The cosine of the angle to the vertical, 45 degrees, up to which a camera of a vehicle looks at the sky."""
 
 
 def lens_doubts(log: Log, config: Config) -> Iterator[str]:
-    """Yield what to tell the user of the camera info of each camera that is configured, and of depth images.
+    """Yield what to tell the user of the camera infos of cameras, and of frames of depth images and clouds.
 
     Converters of KITTI write K of the raw pictures, which are larger, beside rectified ones on `image_raw`;
-    others scale the pictures and the size, and leave K as it was.
+    others scale the pictures and the size, and leave K as it was. Gazebo's depth cameras write points with z
+    forward in a frame with x forward.
     """
     topics = {topic for camera in config.sensors.cameras.values() for topic in camera.transforms}
     frames = first_frames(log, sorted(topics))
@@ -38,9 +42,11 @@ def lens_doubts(log: Log, config: Config) -> Iterator[str]:
         frame = info.frame_id or first_frame(log, camera.topic, "camera")
         if doubt := _not_optical(frames, frame):
             yield f"transforms: {camera.topic} ({name}): {doubt}"
-    for name, depth in config.sensors.ranges.items():
-        if depth.calibration and (doubt := _not_optical(frames, first_frame(log, depth.topic, "range"))):
-            yield f"transforms: {depth.topic} ({name}): {doubt}"
+    for name, section in config.sensors.ranges.items():
+        frame = first_frame(log, section.topic, "range")
+        looks_up = _not_optical(frames, frame)
+        if looks_up and (section.calibration or _is_along_z(log, section.topic)):
+            yield f"transforms: {section.topic} ({name}): {looks_up}"
 
 
 def _doubt(camera: CameraConfig, info: CameraInfo) -> str:
@@ -78,6 +84,16 @@ def _not_optical(frames: FirstFrames, frame: str) -> str:
         "unless it is mounted so, nothing is where it is seen; record the optical frame (x right, y down, z "
         "forward)"
     )
+
+
+def _is_along_z(log: Log, topic: str) -> bool:
+    """Return whether all returns lie within 60 degrees of the z axis, as those of a depth camera do."""
+    scan = first_of(log, topic, RangeScan, "range")
+    if scan is None:
+        return False
+    points = scan.points_m[np.isfinite(scan.points_m).all(axis=1)].astype(np.float64)
+    points = points[points.any(axis=1)]
+    return len(points) >= LEAST_RETURNS and bool((2 * points[:, 2] > np.linalg.norm(points, axis=1)).all())
 
 
 def _middle(matrix: Matrix) -> str:

@@ -166,7 +166,7 @@ def _note(name: str, first: _FirstStamps, offset_ns: int, notes: StampNotes) -> 
         return unit
     notes.warnings.append(
         f"arrival stands in for the stamps of {first.topic}: {first.field} grows in {unit}, but its clock is "
-        f"{abs(ahead_ns) / 3.6e12:,.0f} h from the log's; to use it, set {key}: "
+        f"{abs(ahead_ns) / 3.6e12:,.0f} h from the log's; if the other sensors have it, too, set {key}: "
         f"{{field: {first.field}, unit: {unit}}}"
     )
     return None

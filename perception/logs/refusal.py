@@ -20,6 +20,19 @@ _KNOWN = (
     (b"\xfd7zXZ", "an xz-compressed file; decompress it first: unxz FILE"),
     (b"\x04\x22\x4d\x18", "an lz4-compressed file; decompress it first: unlz4 FILE"),
 )
+_KNOWN_OTHERS = (  # in small letters
+    (b"pk\x03\x04", "a ZIP archive; unpack it first: unzip FILE"),
+    (b"version https://git-lfs", "a Git LFS pointer; fetch the file that it stands for: git lfs pull"),
+    (b"<!doctype html", "a web page; the download gave a page and not the file: repeat it, signed in"),
+    (b"<html", "a web page; the download gave a page and not the file: repeat it, signed in"),
+    (b"ulog\x01\x12\x35", "a ULog of PX4; convert it to a ROS bag: ulog2rosbag (of pyulog)"),
+    (
+        b"\xd4\xc3\xb2\xa1",
+        "packets of a network (pcap); play them into the driver of the scanner, and record what it publishes",
+    ),
+)
+_TAR_AT, _TAR = 257, b"ustar"
+_TAR_SUFFIXES = (".tgz", ".tbz2", ".txz")
 
 
 def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) -> LogError:
@@ -56,7 +69,7 @@ def refusal(path: Path, formats: Sequence[str], is_log: Callable[[Path], bool]) 
         return LogError(f"cannot be opened ({getattr(error, 'strerror', None) or error}): {path}")
     if path.suffix in (".yaml", ".yml"):
         return LogError(f"expected a log, found a YAML file; a configuration is given by --config: {path}")
-    return LogError(f"{expected} {_description(start)}: {path}")
+    return LogError(f"{expected} {_description(path, start)}: {path}")
 
 
 def _meant(path: Path) -> str:
@@ -86,9 +99,17 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _description(start: bytes) -> str:
+def _description(path: Path, start: bytes) -> str:
+    is_packed = any(start.startswith(magic) for magic, _ in _KNOWN)
+    if start[_TAR_AT:].startswith(_TAR) or (
+        is_packed and (".tar" in path.suffixes[-2:-1] or path.suffix in _TAR_SUFFIXES)
+    ):
+        return "a tar archive; unpack it first: tar xf FILE"
     for magic, text in _KNOWN:
         if start.startswith(magic):
+            return text
+    for magic, text in _KNOWN_OTHERS:
+        if start.lstrip().lower().startswith(magic):
             return text
     if not start.translate(None, _TEXT):
         return "a text file; give a log of one of these formats"

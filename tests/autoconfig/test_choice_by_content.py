@@ -213,6 +213,7 @@ def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> Non
     [
         *("/detector/debug_image", "/lane/overlay", "/oak/preview/image", "/rviz/image"),
         *("/yolo/dbg_image", "/yolo/detections_image", "/image_with_boxes", "/carla/dvs_front/image"),
+        *("/camera/resize/image_raw", "/camera/image_downsampled"),
     ],
 )
 def test_a_picture_that_is_drawn_on_is_no_second_camera(tmp_path: Path, topic: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from foxglove_schemas_protobuf.CameraCalibration_pb2 import CameraCalibration
+from foxglove_schemas_protobuf.PointCloud_pb2 import PointCloud
 
 from perception import parse_config
 from perception.autoconfig import complete_config
@@ -95,3 +97,26 @@ def test_a_frame_of_a_depth_image_that_is_not_optical_is_a_warning(
         warnings = complete_config(opened).warnings
     said = [text.split()[1] for text in warnings if "looks straight up" in text]
     assert said == ["/depth/image_raw"] * is_said
+
+
+def cloud(points: np.ndarray, stamp: int) -> bytes:
+    message = PointCloud(frame_id="laser", point_stride=12, data=points.astype("<f4").tobytes())
+    message.timestamp.FromNanoseconds(stamp)
+    for i, name in enumerate("xyz"):
+        message.fields.add(name=name, offset=4 * i, type=7)
+    return bytes(message.SerializeToString())
+
+
+@pytest.mark.parametrize(("axis", "is_said"), [(2, True), (0, False)])
+def test_a_cloud_of_a_depth_camera_in_a_frame_with_x_forward_is_a_warning(
+    tmp_path: Path, axis: int, is_said: bool
+) -> None:
+    """As Gazebo writes it: z forward, in `camera_link`."""
+    points = np.random.default_rng(0).uniform(-1, 1, (200, 3))
+    points[:, axis] = 4.0
+    log = SmallLog().image().calibration().transforms(edges=(("base_link", "camera"), ("base_link", "laser")))
+    schema = foxglove_schema(PointCloud)
+    log.stream("/points", schema, "protobuf", lambda i, stamp: cloud(points, stamp))
+    with open_log(log.write(tmp_path / "small.mcap")) as opened:
+        warnings = complete_config(opened).warnings
+    assert [text.split()[1] for text in warnings if "looks straight up" in text] == ["/points"] * is_said

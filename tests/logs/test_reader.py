@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import tarfile
 import threading
 import tracemalloc
 from collections import Counter
@@ -287,6 +288,12 @@ def refusal(path: Path) -> str:
         (b"SQLite format 3\0" + bytes(100), "SQLite"),
         (b"\x28\xb5\x2f\xfd" + bytes(100), "zstd -d"),
         (b"\x1f\x8b" + bytes(100), "gunzip"),
+        (b"PK\x03\x04" + bytes(100), "unzip FILE"),
+        (bytes(257) + b"ustar" + bytes(100), "tar xf FILE"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"ULog\x01\x12\x35" + bytes(100), "ulog2rosbag"),
+        (b"\xd4\xc3\xb2\xa1" + bytes(100), "packets of a network"),
         (b"\x89MCA", "cut off after 4 bytes"),
         (b"\x89MCAP0\r\n", "cut off inside its header"),
         (b"\x89MCAP0\r\n\x01\x20\0\0\0\0\0\0\0\x04\0\0\0te", "cut off inside its header"),
@@ -296,6 +303,16 @@ def test_what_is_not_a_log_is_refused_in_one_line(tmp_path: Path, content: bytes
     path = tmp_path / "file"
     path.write_bytes(content)
     assert expected in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["drive.tar.gz", "drive.tgz", "drive.tar.zst"])
+def test_a_packed_folder_is_no_packed_log(tmp_path: Path, name: str) -> None:
+    with tarfile.open(tmp_path / "drive.tar.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("drive.bag"))
+    content = (tmp_path / "drive.tar.gz").read_bytes()
+    path = tmp_path / name
+    path.write_bytes(content if name != "drive.tar.zst" else b"\x28\xb5\x2f\xfd" + bytes(100))
+    assert "a tar archive; unpack it first: tar xf FILE" in refusal(path)
 
 
 def test_a_slip_in_a_path_is_answered_by_what_was_meant(tmp_path: Path) -> None:
