@@ -47,7 +47,7 @@ def make_file(path: str | Path) -> FileIO:
             if (standard := _standard_output(file)) is not None:
                 file.close()
                 return FileIO(os.dup(standard), "wb")
-            _claim(file)
+            _claim(file.fileno())
             file.truncate(0)
     except BaseException:
         file.close()
@@ -70,10 +70,28 @@ def is_being_written(path: Path) -> bool:
     """Return whether another program holds a file that it opened by `make_file`."""
     try:
         with path.open("rb", buffering=0) as file:
-            _claim(file)
+            _claim(file.fileno())
     except OSError as error:
         return error.errno == errno.EBUSY
     return False
+
+
+@contextlib.contextmanager
+def claimed_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder that one program alone writes to; it is free again at the end, or with the program.
+
+    Raises:
+        OSError: It cannot be opened; `EBUSY` where another program holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _claim(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_foreign_link(path: str | Path) -> bool:
@@ -238,11 +256,11 @@ def sources_sha256(root: Path, patterns: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def _claim(file: FileIO) -> None:
+def _claim(descriptor: int) -> None:
     if fcntl is None:
         return
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise OSError(errno.EBUSY, "another program is writing it, name another file") from None
     except OSError:

@@ -33,9 +33,9 @@ def _module_of(error: BaseException) -> str:
     if isinstance(error, ImportError):
         return (error.name or "").partition(".")[0]
     module = error.obj if isinstance(error, AttributeError) else None
-    if not isinstance(module, ModuleType) or getattr(module, "__file__", None) is not None:
-        return ""
-    return module.__name__.partition(".")[0]
+    if isinstance(module, ModuleType) and getattr(module, "__file__", None) is None:
+        return module.__name__.partition(".")[0]
+    return ""
 
 
 def _required() -> set[str]:

@@ -17,6 +17,7 @@ Normalisation, decode and calibration are inside; boxes are `xyxy` in pixels of 
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 import zipfile
@@ -33,6 +34,7 @@ from perception.engines.quantised_graph import check_quantiser
 from perception.engines.registry import open_backend
 from perception.engines.shipped_graph import SUFFIX, write_shipped_graphs
 from perception.errors import ConfigError, MissingExtraError
+from perception.files import replaced_whole
 from perception.models.checkpoint import Checkpoint
 from perception.models.tensors import RETURN_CHANNELS, Inputs, Predictions, predictions_type
 from perception.path_guard import marked
@@ -83,6 +85,7 @@ def write_portable(source: FusionSource, path: Path, batch: int, precision: str)
 
     Raises:
         ConfigError, MissingExtraError: As `check_portable`.
+        OutputError: The file cannot be written; an earlier one in its place is unchanged.
     """
     check_portable(path, batch, precision)
     if path.name.endswith(SUFFIX):
@@ -90,12 +93,15 @@ def write_portable(source: FusionSource, path: Path, batch: int, precision: str)
         return
     program = program_of(source, precision, batch)
     text = json.dumps(about(source.meta, batch, precision))
-    if path.suffix == ".onnx":
-        write_onnx(program, source, path)
-        _describe_onnx(path, text)
-    else:
-        with quiet():
-            torch.export.save(program, path, extra_files={f"{KEY}.json": text})
+    with replaced_whole(path, "model") as part:
+        if path.suffix == ".onnx":
+            write_onnx(program, source, part)
+            _describe_onnx(part, text)
+        else:
+            data = io.BytesIO()  # where a disk is full while torch writes to it, it ends the process
+            with quiet():
+                torch.export.save(program, data, extra_files={f"{KEY}.json": text})
+            part.write_bytes(data.getbuffer())
 
 
 def about(meta: Checkpoint, batch: int, precision: str) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from perception.config.safe_yaml import read_yaml
 from perception.errors import ConfigError, TrainingError
-from perception.files import write_problem
+from perception.files import claimed_folder, write_problem
 from perception.models.checkpoint import read_metadata, weights_in
 from perception.path_guard import marked
 from perception.remote import is_remote, log_path
@@ -41,32 +43,48 @@ def is_run_file(path: Path) -> bool:
     return has_state or (config.is_file() and _is_config(config))
 
 
-def open_folder(config: TrainConfig, resume: bool, processes: ProcessGroup) -> dict[str, Any] | None:
-    """Make the folder of a run; return the state to resume from, if any.
+@contextmanager
+def open_folder(
+    config: TrainConfig, resume: bool, processes: ProcessGroup
+) -> Iterator[dict[str, Any] | None]:
+    """Make the folder of a run, which is this run's until the end; yield the state to resume from, if any.
 
     Raises:
-        ConfigError: The folder holds a run, or one of another configuration, or cannot be written.
+        ConfigError: The folder holds a run, or one of another configuration, or cannot be written, or another
+            program trains there.
         TrainingError: The state cannot be read.
     """
     folder, text = config.run.out, to_yaml(with_absolute_paths(config))
-    state = None
-    if resume:
-        state = load_state(folder / STATE)
-        check_same(folder, config)
-    elif (folder / STATE).exists() or (folder / LAST).exists():
-        raise ConfigError(
-            [f"run.out: {folder} holds a run already; go on with --resume, or name another folder"]
-        )
-    processes.wait()
-    if processes.first:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / CONFIG).write_text(_HEADING + text, encoding="utf-8")
-        except OSError as error:
+    with ExitStack() as held:
+        if processes.first and not (resume and not folder.exists()):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(claimed_folder(folder))
+            except OSError as error:
+                raise _unusable(folder, error) from None
+        state = None
+        if resume:
+            state = load_state(folder / STATE)
+            check_same(folder, config)
+        elif (folder / STATE).exists() or (folder / LAST).exists():
             raise ConfigError(
-                [f"run.out: {folder} cannot be written: {write_problem(folder, error)}"]
-            ) from None
-    return state
+                [f"run.out: {folder} holds a run already; go on with --resume, or name another folder"]
+            )
+        processes.wait()
+        if processes.first:
+            try:
+                (folder / CONFIG).write_text(_HEADING + text, encoding="utf-8")
+            except OSError as error:
+                raise _unusable(folder, error) from None
+        yield state
+
+
+def _unusable(folder: Path, error: OSError) -> ConfigError:
+    if error.errno == errno.EBUSY:
+        return ConfigError(
+            [f"run.out: another program trains in {folder}; wait for it, or name another folder"]
+        )
+    return ConfigError([f"run.out: {folder} cannot be written: {write_problem(folder, error)}"])
 
 
 def _config_of_run(folder: Path) -> TrainConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,14 +97,14 @@ def train(
         CheckpointError: A checkpoint to start from cannot be loaded.
     """
     device = _device(config)
-    with process_group(device) as processes:
+    with process_group(device) as processes, ExitStack() as held:
         seen = watcher if watcher and processes.first else Silent()
         _set_threads(config, processes, seen)
         shard = processes.shard(config.schedule.batch, config.schedule.accumulate)
         _check(config)
         logs = find_logs(config.data.train, "train") if config.data.train else []
         config = fit_to_logs(config, logs, cache_spec(config), seen.message)
-        state = open_folder(config, resume, processes)
+        state = held.enter_context(open_folder(config, resume, processes))
         training, validation = (splits or labelled_splits)(config, seen, processes)
         if state is not None and (text := check_same_samples(config.run.out, training.trained_on())):
             seen.message(text)

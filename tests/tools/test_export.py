@@ -7,13 +7,16 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from perception.align.ledger import Ledger
 from perception.autoconfig import complete_config
-from perception.engines import open_fusion_backend
+from perception.engines import open_fusion_backend, portable
+from perception.engines.model_source import FusionSource
+from perception.errors import OutputError
 from perception.logs import open_log
 from perception.models.checkpoint import save_checkpoint
 from perception.models.preprocess import InputSpec, prepare_inputs
@@ -79,6 +82,31 @@ def test_the_file_runs_where_this_package_is_not(
     expected = open_fusion_backend("torch", weights, precision="fp32", batch=2, threads=1).run(inputs)
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
     np.testing.assert_allclose(found.control, expected.control, rtol=1e-4, atol=1e-5)
+
+
+def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch ends the process where the file that it writes to cannot grow."""
+    import torch
+
+    def save(program: object, file: Any, extra_files: object) -> None:
+        file.write(b"a program")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    out = tmp_path / "model.pt2"
+    monkeypatch.setattr(portable, "program_of", lambda *arguments: None)
+    monkeypatch.setattr(portable, "about", lambda *arguments: {})
+    monkeypatch.setattr(torch.export, "save", save)
+    source = FusionSource(lively_model(CONFIG))
+    portable.write_portable(source, out, 1, "fp32")
+    assert out.read_bytes() == b"a program"
+    out.write_bytes(b"the earlier one")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match=r"cannot put the model in its place: .*no space left"):
+        portable.write_portable(source, out, 1, "fp32")
+    assert list(tmp_path.iterdir()) == [out]
+    assert out.read_bytes() == b"the earlier one"
 
 
 def test_other_names_and_precisions_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

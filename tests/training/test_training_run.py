@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from perception.errors import CheckpointError, ConfigError, MissingExtraError, TrainingError
+from perception.files import claimed_folder
 from perception.logs import open_log
 from perception.models import FusionModel
 from perception.models.checkpoint import load_checkpoint, read_metadata
@@ -361,6 +362,17 @@ def test_a_folder_with_a_run_is_not_trained_over(whole: TrainConfig) -> None:
         train(whole)
 
 
+def test_two_programs_do_not_train_in_one_folder(whole: TrainConfig, tmp_path: Path) -> None:
+    """As where a job is submitted twice, or resumed while it still runs: their files would be mixed."""
+    new = whole.model_copy(update={"run": whole.run.model_copy(update={"out": tmp_path / "new"})})
+    for config, resume in ((whole, True), (new, False)):
+        config.run.out.mkdir(exist_ok=True)
+        before = sorted(config.run.out.iterdir())
+        with claimed_folder(config.run.out), pytest.raises(ConfigError, match="another program trains in"):
+            train(config, resume=resume)
+        assert sorted(config.run.out.iterdir()) == before
+
+
 def test_a_run_does_not_go_on_with_another_configuration(whole: TrainConfig, tmp_path: Path) -> None:
     folder = shutil.copytree(whole.run.out, tmp_path / "copy")
     other = whole.model_copy(
@@ -524,6 +536,7 @@ def test_idle_cores_decide_the_threads(
 def test_resuming_what_is_not_there_is_answered(street: Path, cache_root: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"state\.safetensors cannot be read"):
         train(small_config(street, cache_root, tmp_path / "none"), resume=True)
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_run_stops_early_when_scores_do_not_rise(street: Path, cache_root: Path, tmp_path: Path) -> None:
