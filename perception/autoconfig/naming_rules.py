@@ -137,7 +137,7 @@ def truth_doubt(topic: str) -> NameDoubt:
 
 
 def says_control(topic: str, schema: str = "") -> bool:
-    """Return how strongly a topic's name or schema says that it holds commands, not measurements."""
+    """Return whether a topic's name or schema says for certain that it holds commands, not measurements."""
     return command_doubt(topic, schema) == "strong"
 
 

@@ -8,13 +8,13 @@ from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.first_messages import first_frame, number_fields
 from perception.autoconfig.sensor_names import topic_words
-from perception.autoconfig.truth_doubts import truth_doubt
+from perception.autoconfig.truth_doubts import why_no_truth
 
 
 def choose_truth(draft: ConfigDraft) -> None:
     """Set the topics of truth: for training and metrics, never an input."""
     truth: dict[str, Any] = {}
-    doubts = {topic: truth_doubt(draft.log, topic) for topic in draft.of_kind("truth_boxes")}
+    doubts = {topic: why_no_truth(draft.log, topic) for topic in draft.of_kind("truth_boxes")}
     for topic, doubt in doubts.items():
         if doubt:
             reason = f"{doubt}; where they are the truth all the same, name it in truth.boxes"

@@ -15,7 +15,7 @@ _BOXES = 16  # of a message, whose scores are looked at
 _SCORES = ("results.0.hypothesis.score", "results.0.score")  # of vision_msgs, in any of its versions
 
 
-def truth_doubt(log: Log, topic: str) -> str:
+def why_no_truth(log: Log, topic: str) -> str:
     """Return why a topic of boxes is no truth; empty where nothing says so.
 
     A name that says truth goes before scores, which some tools of labelling write too.

@@ -28,7 +28,7 @@ def find_logs(paths: Iterable[Path], without: Path | None = None) -> list[Path]:
     for path in paths:
         if not is_pattern(path):
             continue
-        matched = _matches(path)
+        matched = matched_logs(path)
         own = [item for item in matched if without is None or not _lies_in(item, without)]
         if not own and matched:
             text = f"all {len(matched)} files that it matches lie in the folder of results, and are not read"
@@ -60,7 +60,12 @@ def is_pattern(path: Path) -> bool:
     return has_magic(text) and not path.exists()
 
 
-def _matches(path: Path) -> list[Path]:
+def matched_logs(path: Path) -> list[Path]:
+    """Return the logs that a pattern matches, by their names.
+
+    Raises:
+        LogError: A store cannot be asked.
+    """
     if isinstance(path, RemotePath):
         try:
             return list(remote_glob(path.url))

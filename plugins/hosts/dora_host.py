@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from threading import Event, Lock, Thread
@@ -12,14 +12,13 @@ from typing import Any
 from perception.errors import ConfigError, PluginError
 from perception.installation import install_command
 from perception.pipeline.host_job import HostHealth, HostJob, HostSummary
-from perception_plugins.hosts.dora_messages import DoraInputs
+from perception_plugins.hosts.dora_messages import DoraInputs, NumberedEvents
 from perception_plugins.hosts.opening import open_loop
 from perception_plugins.hosts.outcomes import HostFrame
 from perception_plugins.hosts.serving import serve as serve_loop
 
 ACK_S = 0.002
 """How often to look whether the loop has taken messages, while it has not taken all."""
-MOST_AHEAD = 1024
 LOSSLESS_QUEUE = 100_000
 """Messages that may wait where a source states arrivals: it waits for `ack`, so that none is lost."""
 
@@ -52,9 +51,8 @@ class _Node:
         self._join: Callable[[], Any]
         self._node: Any = None
         self._sends: frozenset[str] = frozenset()
-        self._taken: int | None = None
+        self._order = NumberedEvents()
         self._acknowledged = -1
-        self._ahead: dict[int, dict[str, Any]] = {}
         self._ended = False
 
     def serve(self, report: Callable[[HostHealth], None]) -> HostSummary:
@@ -101,42 +99,25 @@ class _Node:
                 break
             if event["type"] != "INPUT":
                 continue
-            for taken in self._in_order(event):
+            before = self._order.next
+            for taken in self._order.take(event):
                 message = self._inputs.message(taken)
                 if message.lost:
                     self._loop.arrivals.note_lost(message.channel.topic, message.lost)
                 self._loop.feed(*message[:4])
-            if self._taken is not None:
+            if self._order.next == before:
+                self._acknowledged = -1  # one is missing, or came again: say again how many have come
+            if self._order.next is not None:
                 self._woken.set()
         self._ended = True
         self._woken.set()
-
-    def _in_order(self, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield events by the numbers of a source that waits for `ack`, each once; others as they come.
-
-        dora sends small and large messages by different ways, so that one may overtake another; what is
-        missing, the source sends again.
-        """
-        number = event["metadata"].get("number")
-        if number is None:
-            yield event
-            return
-        if self._taken is None:
-            self._taken = number  # of a node that was started again
-        if number < self._taken:
-            self._acknowledged = -1  # it was sent again: say again what has come
-        elif len(self._ahead) < MOST_AHEAD:
-            self._ahead[number] = event
-        while self._taken in self._ahead:
-            yield self._ahead.pop(self._taken)
-            self._taken += 1
 
     def _wait(self, seconds: float) -> bool:
         """Acknowledge messages for a while; False: the dataflow has ended."""
         until_s = time.monotonic() + seconds
         while not self._ended:
             left_s = until_s - time.monotonic()
-            if self._taken is not None and self._taken > self._acknowledged:
+            if self._order.next is not None and self._order.next > self._acknowledged:
                 left_s = min(left_s, ACK_S)
             self._woken.wait(max(left_s, 1e-4))
             self._woken.clear()
@@ -155,9 +136,9 @@ class _Node:
         """Say how many messages the loop has taken of a source that numbers them."""
         import pyarrow as pa
 
-        if self._taken is None:
+        if self._order.next is None:
             return
-        done = self._taken - self._loop.arrivals.waiting
+        done = self._order.next - self._loop.arrivals.waiting
         if done > self._acknowledged:
             self._acknowledged = done
             self._send("ack", pa.array([done]), {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
@@ -22,6 +22,8 @@ from perception.text import did_you_mean
 from perception.types import Channel, Schema
 from perception.types.image_layouts import ENCODED
 
+MOST_AHEAD = 1024
+"""So many numbered messages wait for one that is missing; further ones must be sent again."""
 PIXEL_BYTES = {
     "rgb8": 3,
     "bgr8": 3,
@@ -59,7 +61,7 @@ class DoraInputs:
     - status: one row of a struct, a JSON text, or numbers with `names`.
 
     `frame_id` and `stamp_ns` may be with each; `log_time_ns` states the arrival; `seq` numbers the messages
-    of an input, so that lost ones are counted; `number` those of a source that sends lost ones again.
+    of an input, so that lost ones are counted; `number` and `oldest` are for `NumberedEvents`.
 
     Args:
         config: Complete.
@@ -132,6 +134,33 @@ class DoraInputs:
         if make is None:
             raise ValueError(f"expected the metadata `schema` for {self._roles[topic]}")
         return make(value, metadata, int(metadata.get("stamp_ns", sent_ns)), topic)
+
+
+class NumberedEvents:
+    """The input events of a source that numbers its messages and sends lost ones again, each once, in order.
+
+    dora sends small and large messages by different ways, so that one may overtake another, and loses some.
+    In the metadata, `number` counts the messages of all inputs from 0, and `oldest` is the first that may
+    be sent again: those before it were acknowledged, by this node or by one that it replaces.
+    """
+
+    def __init__(self) -> None:
+        self.next: int | None = None
+        """The number of the message that comes next; None: the source has not numbered any."""
+        self._ahead: dict[int, Mapping[str, Any]] = {}
+
+    def take(self, event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the events whose turn it is with this one; one without a number at once."""
+        number = event["metadata"].get("number")
+        if number is None:
+            yield event
+            return
+        self.next = max(self.next or 0, event["metadata"].get("oldest", 0))
+        if number >= self.next and len(self._ahead) < MOST_AHEAD:
+            self._ahead[number] = event
+        while self.next in self._ahead:
+            yield self._ahead.pop(self.next)
+            self.next += 1
 
 
 def array_bytes(value: Any) -> bytes:

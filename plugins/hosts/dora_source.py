@@ -76,7 +76,8 @@ class ReplaySource:
         import pyarrow as pa
 
         times = {"log_time_ns": message.log_time_ns, "publish_time_ns": message.publish_time_ns}
-        metadata = {**self._schema(message.channel), **times, "number": number}
+        numbers = {"number": number, "oldest": self._acknowledged}
+        metadata = {**self._schema(message.channel), **times, **numbers}
         self._node.send_output(name, pa.array(np.frombuffer(message.data, np.uint8)), metadata)
 
     def _schema(self, channel: Channel) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from perception.autoconfig import ConfigChoice, complete_config
-from perception.autoconfig.truth_doubts import truth_doubt
+from perception.autoconfig.truth_doubts import why_no_truth
 from perception.logs import open_log
 from perception.logs.perception_proto import SCHEMAS, encode_truth
 from perception.types import Schema, TruthBox
@@ -100,10 +100,10 @@ def test_scenes_without_cuboids_are_no_truth(tmp_path: Path) -> None:
 def test_cuboids_with_scores_are_those_of_a_detector(tmp_path: Path, score: str, is_detected: bool) -> None:
     log = SmallLog().json("/boxes", lambda i: scene(1, score=score, label="car"), "foxglove.SceneUpdate")
     with open_log(log.write(tmp_path / "small.mcap")) as opened:
-        assert bool(truth_doubt(opened, "/boxes")) == is_detected
+        assert bool(why_no_truth(opened, "/boxes")) == is_detected
 
 
 def test_scenes_that_begin_without_objects_may_be_truth(tmp_path: Path) -> None:
     log = SmallLog().json("/boxes", lambda i: scene(1, int(i > 10)), "foxglove.SceneUpdate")
     with open_log(log.write(tmp_path / "small.mcap")) as opened:
-        assert truth_doubt(opened, "/boxes") == ""
+        assert why_no_truth(opened, "/boxes") == ""

@@ -25,6 +25,7 @@ from perception.logs.conversion.same_values import same_values
 from perception.logs.log_patterns import find_logs
 from perception.pipeline.log_source import LogSource, Span
 from perception.remote import RemotePath, attempts, begin_to_open, fetched, remote_file
+from perception.training.data import sample_cache
 from perception.types import Sample, Schema
 from perception_tools.cli import run
 from tests.logs import ros_bags
@@ -369,3 +370,4 @@ def test_what_others_change_in_a_store_is_seen_after_a_pattern(
         with open_log(place) as log:
             assert "/camera/other" in log.channels
         assert [path.name for path in find_logs([pattern])] == ["new.mcap", "small.mcap"]
+        assert sample_cache.find_logs([str(pattern)], "train") == find_logs([pattern])

@@ -18,8 +18,9 @@ from perception.logs.conversion.foxglove_messages import CONVERSIONS, Inexpressi
 from perception.logs.conversion.report import ConvertedTopic
 from perception.logs.conversion.same_values import same_values
 from perception.logs.decoding.checks import DecodeError
+from perception.logs.decoding.definition_text import ros1_name
 from perception.logs.decoding.dispatch import decode
-from perception.logs.decoding.ros_types import parser, ros_name, standard_definition
+from perception.logs.decoding.ros_types import parser, standard_definition
 from perception.types import Channel, Message, Schema, Undecodable
 
 _REMEMBERED = 16_384  # messages of a channel among which one that doubles another is found
@@ -75,7 +76,7 @@ class MessageCopies:
         schema = channel.schema
         if self._as_recorded or schema is None or channel.encoding not in ("cdr", "ros1"):
             return None
-        conversion = CONVERSIONS.get(ros_name(schema.name))
+        conversion = CONVERSIONS.get(ros1_name(schema.name))
         try:
             return None if conversion is None else _ChannelCopies(channel, schema, conversion)
         except DecodeError:

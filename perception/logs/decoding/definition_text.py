@@ -42,7 +42,7 @@ def clean_msg(text: str, name: str) -> str:
             after_rule = True
             continue
         if (head := _MSG_HEAD.fullmatch(line)) and (after_rule or not lines):
-            if lines or _short(head[1]) != _short(name):
+            if lines or ros1_name(head[1]) != ros1_name(name):
                 lines += [_SEPARATOR, f"MSG: {head[1]}"]
         elif field := _MSG_FIELD.match(line.split("#", 1)[0]):
             if not field[3]:
@@ -90,6 +90,7 @@ def _without_annotations(text: str) -> str:
     return "".join(kept) + text[begin:]
 
 
-def _short(name: str) -> str:
+def ros1_name(name: str) -> str:
+    """Return `sensor_msgs/Image` for `sensor_msgs/msg/Image`: the spelling of ROS 1."""
     parts = name.split("/")
     return f"{parts[0]}/{parts[-1]}"

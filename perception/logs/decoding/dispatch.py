@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perception.logs import perception_proto as proto
 from perception.logs.decoding import foxglove, jsontext, protobuf, ros, ros_types
 from perception.logs.decoding.checks import DecodeError, Envelope, Skipped, checked_rectangle
+from perception.logs.decoding.definition_text import ros1_name
 from perception.logs.decoding.field_view import AttributeView
 from perception.logs.decoding.numbers import NumberFields, find
 from perception.logs.decoding.stamps import Stamp, bare_number, time_fields, unstamped
@@ -82,14 +83,14 @@ def sensor_kind(schema: Schema | None, encoding: str) -> Role | None:
     if encoding == "protobuf":
         return _OWN[name][0] if name in _OWN else _foxglove_role(name)
     if _is_ros(schema, encoding):
-        short = ros_types.ros_name(name)
+        short = ros1_name(name)
         return _ROS_BUILDERS[short][0] if short in _ROS_BUILDERS else "status"
     return None
 
 
 def _unreadable(name: str) -> str:
     """Return what to do instead where messages of a known schema cannot be read; empty: they can."""
-    return foxglove.UNREADABLE.get(name) or ros.UNREADABLE.get(ros_types.ros_name(name), "")
+    return foxglove.UNREADABLE.get(name) or ros.UNREADABLE.get(ros1_name(name), "")
 
 
 def _is_ros(schema: Schema, encoding: str) -> bool:
@@ -164,7 +165,7 @@ def _foxglove_builder(name: str, wanted: Role) -> foxglove.Builder:
 
 
 def _ros(schema: Schema, encoding: str, natural: Role | None, wanted: Role) -> Decoder:
-    short = ros_types.ros_name(schema.name)
+    short = ros1_name(schema.name)
     build = _ROS_BUILDERS[short][1] if wanted == natural and short in _ROS_BUILDERS else None
     build = build or ros.ON_REQUEST.get((short, wanted))
     parse = ros_types.parser(schema, encoding)

@@ -29,12 +29,6 @@ _HUGE_SHIFT = re.compile(r"<<(?!\s*(?:[0-5]?\d|6[0-3])\b)")  # an array of 1 << 
 _TIME_TEXT = "int32 sec\nuint32 nanosec\n"
 
 
-def ros_name(name: str) -> str:
-    """Return `sensor_msgs/Image` for `sensor_msgs/msg/Image`: the spelling of ROS 1."""
-    parts = name.split("/")
-    return f"{parts[0]}/{parts[-1]}"
-
-
 def parser(schema: Schema, encoding: str) -> Callable[[bytes], Any]:
     """Return the function that turns payloads of this schema into objects with the fields as attributes.
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from perception.config import Config
 from perception.errors import ConfigError, OutputError
 from perception.logs import Log, is_log, open_log
+from perception.logs.log_patterns import is_pattern, matched_logs
 from perception.models.preprocess import InputSpec, image_pixels
 from perception.models.tensors import RETURN_CHANNELS, Inputs
-from perception.remote import RemotePath, log_path
+from perception.remote import is_remote, log_path
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.cache_writer import (
     BOX,
@@ -146,25 +147,23 @@ def find_logs(paths: Sequence[str], section: str) -> list[Path]:
 
     Raises:
         ConfigError: An entry names no log; all such entries.
+        LogError: A store cannot be asked for the matches of a pattern.
     """
     logs: dict[Path, None] = {}
     errors = []
     for text in paths:
         path = log_path(text)
-        if isinstance(path, RemotePath):
-            matches: list[Path] = [path]
-        elif path.is_dir() and not is_log(path):
-            matches = sorted(path.glob("*.mcap"))
-        elif path.exists():
-            matches = [path]
+        if is_pattern(path):
+            found = matched_logs(path)
+        elif not is_remote(path) and path.is_dir() and not is_log(path):
+            found = sorted(path.glob("*.mcap"))
         else:
-            anchor = Path(path.anchor or ".")
-            matches = sorted(anchor.glob(str(path.relative_to(path.anchor)))) if text.strip("./") else []
-        if not matches:
+            found = [path] if is_remote(path) or path.exists() else []
+        if not found:
             errors.append(
                 f"data.{section}: no log at {text}; expected a file, a folder with *.mcap, or a pattern"
             )
-        logs.update(dict.fromkeys(matches))
+        logs.update(dict.fromkeys(found))
     if errors:
         raise ConfigError(errors)
     return list(logs)

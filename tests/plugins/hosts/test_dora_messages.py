@@ -24,7 +24,7 @@ from perception.types import (  # noqa: E402
     StatusReading,
     Undecodable,
 )
-from perception_plugins.hosts.dora_messages import DoraInputs  # noqa: E402
+from perception_plugins.hosts.dora_messages import DoraInputs, NumberedEvents  # noqa: E402
 from perception_plugins.hosts.dora_outputs import boxes_array, channels_array  # noqa: E402
 
 CONFIG = parse_config(
@@ -145,3 +145,28 @@ def test_outputs_keep_every_digit_and_say_what_is_unknown() -> None:
     assert channels_array(control).to_pylist() == [
         {"name": "curvature", "unit": "1/m", "value": 1 / 3, "std": None}
     ]
+
+
+def numbers(order: NumberedEvents, *sent: tuple[int, int]) -> list[int]:
+    """Return the numbers in the order taken, for numbers that arrive with the oldest that is sent again."""
+    events = ({"metadata": {"number": number, "oldest": oldest}} for number, oldest in sent)
+    return [taken["metadata"]["number"] for event in events for taken in order.take(event)]
+
+
+def test_numbered_messages_are_taken_once_and_in_order_from_the_first() -> None:
+    order = NumberedEvents()
+    assert numbers(order, (2, 0), (1, 0)) == []  # the first was overtaken, or is lost
+    assert numbers(order, (0, 0), (1, 0), (4, 1), (3, 3)) == [0, 1, 2, 3, 4]
+    assert numbers(order, (3, 3), (4, 3)) == []
+
+
+def test_a_node_that_is_started_again_begins_at_what_was_not_acknowledged() -> None:
+    order = NumberedEvents()
+    assert numbers(order, (9, 5)) == []  # sent before the node before acknowledged 5 and 6
+    assert numbers(order, (7, 7), (8, 7), (9, 7)) == [7, 8, 9]
+
+
+def test_messages_without_a_number_are_taken_as_they_come() -> None:
+    order, event = NumberedEvents(), {"metadata": {}}
+    assert list(order.take(event)) == [event]
+    assert order.next is None
