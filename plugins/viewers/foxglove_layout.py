@@ -25,8 +25,9 @@ from perception.sinks.mcap_sink import (
 )
 from perception.sinks.protocol import refuse_input
 from perception.types import Output, Sample, TruthFrame
-from perception_plugins.viewers.foxglove_sink import LOG
 
+LOG = "/perception/log"
+"""Topic of texts about the run, as `foxglove.Log`."""
 MARK = '"made_by": "perception replay"'
 _RANGE_POINTS = {
     "visible": True,

@@ -28,6 +28,7 @@ from perception.sinks.mcap_sink import (
 )
 from perception.sinks.scene import SCHEMA as SCENE_SCHEMA
 from perception.types import Message, Output, Sample, Schema, TruthFrame, extra_specs
+from perception_plugins.viewers.foxglove_layout import LOG
 
 try:
     import foxglove
@@ -36,8 +37,6 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtraError("a Foxglove server", "foxglove") from error
 
-LOG = "/perception/log"
-"""Texts about the run, as `foxglove.Log`."""
 LOG_SCHEMA = Schema(
     "foxglove.Log",
     "protobuf",
@@ -188,4 +187,4 @@ def _output_topics(cameras: Iterable[str], manifest: Manifest, placed: bool) -> 
     yield LOG, LOG_SCHEMA
 
 
-__all__ = ["LOG", "ChannelWriter", "FoxgloveSink", "advertise_all"]
+__all__ = ["ChannelWriter", "FoxgloveSink", "advertise_all"]
