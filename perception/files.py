@@ -140,8 +140,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replaced_whole(path: Path) -> Iterator[Path]:
+def replaced_whole(path: Path, noun: str = "log") -> Iterator[Path]:
     """Yield the path of an empty file beside another, which it replaces when the block ends without an error.
+
+    Args:
+        path: The file.
+        noun: What it is, for errors.
 
     Raises:
         OutputError: The file cannot be created, or cannot be put in its place.
@@ -150,14 +154,14 @@ def replaced_whole(path: Path) -> Iterator[Path]:
     try:
         create_file(part)
     except OSError as error:
-        raise OutputError(f"cannot make a log here: {write_problem(path, error)}: {path}") from error
+        raise OutputError(f"cannot make a {noun} here: {write_problem(path, error)}: {path}") from error
     try:
         yield part
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        text = f"cannot put the log in its place: {write_problem(path, error)}: {path}"
+        text = f"cannot put the {noun} in its place: {write_problem(path, error)}: {path}"
         raise OutputError(text) from error
     finally:
         with contextlib.suppress(OSError):
