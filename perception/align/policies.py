@@ -287,12 +287,8 @@ class WindowTrack(Track[StatusReading]):
                 used.append(index)
         if not np.isfinite(values[-1]).any():
             found = listed(sorted(self._messages[last].values)) or "no numbers"
-            return self._absent(
-                stamp_ns,
-                last,
-                "invalid",
-                f"none of {', '.join(self._paths)} is a finite number (found: {found})",
-            )
+            text = f"none of {', '.join(self._paths)} is a finite number (found: {found})"
+            return self._absent(stamp_ns, last, "invalid", text)
         for entry in self._entries[used[0] : last + 1]:
             entry.considered = True
         newest = self._stamps[last]

@@ -17,7 +17,7 @@ from perception.config import Config, Role, SensorConfig, StampConfig
 from perception.logs import Log, bare_times, decode
 from perception.logs.decoding.stamps import UNIT_NS
 from perception.types import Decoded, Message, Undecodable
-from perception.types.messages import StampRule, TimeUnit
+from perception.types.stamp_rule import StampRule, TimeUnit
 
 _FIRST = 16  # messages that are looked at
 _NEAR_NS = 86_400_000_000_000  # clocks that differ by more have nothing to do with each other

@@ -30,7 +30,7 @@ from perception.config.values import Duration, Number, Rate, Section, Topic
 from perception.text import did_you_mean
 from perception.types import extra_specs, head_spec
 from perception.types.backends import BackendName, PrecisionName
-from perception.types.messages import StampRule
+from perception.types.stamp_rule import StampRule
 
 Role = Literal["camera", "range", "status", "calibration", "transforms", "truth_boxes", "truth_control"]
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_ser
 
 from perception.config.values import Distance, Duration, Number, Rate, Section, Topic
 from perception.types import SENSORS
-from perception.types.messages import StampRule
+from perception.types.stamp_rule import StampRule
 
 MAX_SENSORS = 64
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")

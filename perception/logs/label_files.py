@@ -24,7 +24,7 @@ from perception.errors import LogError
 from perception.logs.decoding.stamps import UNIT_NS, bare_number
 from perception.logs.formats.kitti_labels import parse_label
 from perception.types import TruthBox
-from perception.types.messages import TimeUnit
+from perception.types.stamp_rule import TimeUnit
 
 MAX_BYTES = 256 << 20
 """Of a label file."""

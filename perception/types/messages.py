@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,20 +66,6 @@ class Message:
     @property
     def topic(self) -> str:
         return self.channel.topic
-
-
-TimeUnit = Literal["s", "ms", "us", "ns"]
-
-
-class StampRule(NamedTuple):
-    """How a user wants stamps to be read: the dotted path of the time, and the unit of a bare number.
-
-    With `arrival` they are not read: the time of arrival stands in.
-    """
-
-    field: str | None = None
-    unit: TimeUnit | None = None
-    arrival: bool = False
 
 
 # Every decoded message carries topic, stamp_ns, log_time_ns, and

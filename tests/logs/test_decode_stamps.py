@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from perception.logs import decode
 from perception.types import Channel, Decoded, FrameTransforms, Message, Schema, StatusReading
-from perception.types.messages import StampRule
+from perception.types.stamp_rule import StampRule
 
 ARRIVAL_NS = 1_700_000_000_300_000_000
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}

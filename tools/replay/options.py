@@ -179,9 +179,7 @@ class ReplayArguments:
     serve_host: Annotated[
         str,
         typer.Option(
-            metavar="ADDRESS",
-            help="The address to listen at; by any other than this, other machines can connect, too.",
-            rich_help_panel=VIEWERS,
+            metavar="ADDRESS", help="Where to listen; 0.0.0.0 is open to others.", rich_help_panel=VIEWERS
         ),
     ] = "127.0.0.1"
     serve_port: Annotated[

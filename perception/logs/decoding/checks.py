@@ -11,7 +11,7 @@ import numpy as np
 from perception.geometry import Matrix, pose_matrix
 from perception.logs.decoding.stamps import Stamp, read_stamp
 from perception.types import FrameTransform, FrameTransforms, Message, TruthBox
-from perception.types.messages import StampRule
+from perception.types.stamp_rule import StampRule
 
 MAX_PIXELS = 1 << 27
 """Of one image."""

@@ -13,7 +13,7 @@ from perception.logs.decoding.field_view import AttributeView
 from perception.logs.decoding.numbers import NumberFields, find
 from perception.logs.decoding.stamps import Stamp, bare_number, time_fields, unstamped
 from perception.types import Channel, Decoded, Message, Schema, StatusReading, TruthBoxes, Undecodable
-from perception.types.messages import StampRule
+from perception.types.stamp_rule import StampRule
 
 if TYPE_CHECKING:
     from perception.config import Config, Role

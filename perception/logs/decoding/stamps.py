@@ -21,7 +21,7 @@ import numpy as np
 
 from perception.logs.decoding.numbers import MISSING, find
 from perception.types import Message
-from perception.types.messages import StampRule, TimeUnit
+from perception.types.stamp_rule import StampRule, TimeUnit
 
 UNIT_NS: Mapping[TimeUnit, int] = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 

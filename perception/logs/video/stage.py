@@ -13,7 +13,7 @@ from perception.logs.video import losses
 from perception.logs.video.camera_video import CameraVideo, Slot
 from perception.logs.video.facts import VideoFacts
 from perception.types import CameraFrame, Channel, Decoded, Message, Undecodable, VideoPacket
-from perception.types.messages import StampRule
+from perception.types.stamp_rule import StampRule
 
 if TYPE_CHECKING:
     from perception.config import Role

@@ -31,7 +31,7 @@ from perception.types import (
     StatusReading,
     Undecodable,
 )
-from perception.types.messages import StampRule
+from perception.types.stamp_rule import StampRule
 
 if TYPE_CHECKING:
     from perception.pipeline.faults.pictures import PictureFaults
