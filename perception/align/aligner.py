@@ -26,6 +26,8 @@ from perception.types import (
     VideoPacket,
 )
 
+FASTEST_LOOP = 4  # times as fast as it was recorded a recording is played in a loop, at most
+BEGINNING_NS = 1_000_000_000  # of a recording that is played in a loop
 CROWDED = 1024  # messages in a buffer at which it is cleared also without a tick
 
 
@@ -79,7 +81,8 @@ class Aligner:
         self._contents = SampleContents(config)
         self._duplicates = Duplicates(self._memory_ns)
         self._reset: Reset | None = None
-        self._repeated = False  # the last of the reference was a duplicate from before a jump of its clock
+        self._began_ns: int | None = None  # stamp of the first of the reference
+        self._repeated: Decoded | None = None  # the last of the reference, if one from before a jump
 
     def push(self, message: Decoded) -> list[Sample]:
         """Add one message, in order of arrival, and return the samples that close.
@@ -107,10 +110,11 @@ class Aligner:
         self.ledger.count_ignored(message)
         name = self._names.get(message.topic)
         if name == self._reference:
-            self._repeated = False
+            self._repeated = None
             jump = self._ticks.stamp_jump(message.stamp_ns, message.log_time_ns)
             if jump:
                 samples += self._begin_anew(jump, message.log_time_ns)
+            self._began_ns = message.stamp_ns if self._began_ns is None else self._began_ns
         if name is not None:
             self._take_sensor(self._scan_of(message, name), name)
         elif isinstance(message, Undecodable):
@@ -154,7 +158,7 @@ class Aligner:
             track.clear()
         self._rig.begin_anew()
         self._duplicates.forget()
-        self._repeated = False
+        self._began_ns = self._repeated = None
         self._ticks.forget()
         self._reset = Reset(reason)
         return samples
@@ -216,12 +220,17 @@ class Aligner:
 
     def _again(self, duplicate: Decoded) -> str:
         """Return how time jumps with a duplicate where a short recording is played in a loop: the second of
-        the reference in a row from before a jump of its clock. One alone was only sent again, late."""
+        the reference in a row from before a jump of its clock, from the beginning, and not in a burst. Others
+        were only sent again, late."""
         if self._names.get(duplicate.topic) != self._reference:
             return ""
         jump = self._ticks.stamp_jump(duplicate.stamp_ns, duplicate.log_time_ns)
-        again, self._repeated = jump if self._repeated else "", bool(jump)
-        return again
+        at_begin = self._began_ns is not None and duplicate.stamp_ns - self._began_ns < BEGINNING_NS
+        first, self._repeated = self._repeated, (duplicate if jump and at_begin else None)
+        if first is None or self._repeated is None:
+            return ""
+        arrived_ns = duplicate.log_time_ns - first.log_time_ns
+        return jump if duplicate.stamp_ns - first.stamp_ns <= FASTEST_LOOP * arrived_ns else ""
 
     def _count_as(self, message: Decoded, row: str, note: str = "") -> None:
         self.ledger.count(

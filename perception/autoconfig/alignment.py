@@ -22,6 +22,7 @@ from perception.types import (
     CameraFrame,
     Decoded,
     DepthImage,
+    Float64,
     Input,
     Message,
     RangeScan,
@@ -151,16 +152,24 @@ class AlignmentSimulation:
             return replace(decoded, depth_m=unknown, source=source)
         return replace(decoded, source=source)
 
-    def delay_spread_ms(self, topic: str) -> float:
-        """Return the spread of arrival less stamp over a topic, from the 5th to the 95th percentile."""
-        delays = [
-            message.log_time_ns - message.stamp_ns
-            for part in self._parts
-            for message in part.messages
-            if message.topic == topic
-        ]
-        low, high = np.quantile(delays, (0.05, 0.95)) if delays else (0, 0)
-        return float(high - low) / MS
+    def delay_spread_ms(self, topic: str, other: str) -> float:
+        """Return the spread of arrival less stamp over a topic, from the 5th to the 95th percentile.
+
+        Where that of another topic changes alike, the recorder's clock runs otherwise (a log that was played
+        slowly, and recorded again): then the spread of their difference.
+        """
+        (arrivals, delays), (known, beside) = self._delays_ns(topic), self._delays_ns(other)
+        if not delays.size or not beside.size:
+            return 0.0
+        differences = delays - np.interp(arrivals, known, beside)
+        spreads = (np.subtract(*np.quantile(each, (0.95, 0.05))) for each in (delays, differences))
+        return float(min(spreads)) / MS
+
+    def _delays_ns(self, topic: str) -> tuple[Float64, Float64]:
+        """Return the arrivals of a topic, and arrival less stamp of each."""
+        messages = [message for part in self._parts for message in part.messages if message.topic == topic]
+        arrivals = np.array([message.log_time_ns for message in messages], np.float64)
+        return arrivals, np.array([m.log_time_ns - m.stamp_ns for m in messages], np.float64)
 
     def run(self, config: Config) -> AlignmentReport:
         """Align the parts under a configuration of the same topics.

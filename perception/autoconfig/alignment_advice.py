@@ -149,8 +149,9 @@ def absence_cure(simulation: AlignmentSimulation, config: Config, report: Alignm
         late = f"too late by {late_ms:.0f} ms" if late_ms >= 1 else "recorded right behind its tick"
         late += ", or its clock is behind" if late_ms > LONGEST_WAIT_MS else ""
         return f"{late}; set wait_ms: {_rounded(late_ms):g}"
-    for topic in (config.sensors.named[name].topic, config.sensors.named[config.reference].topic):
-        if simulation.delay_spread_ms(topic) > UNSTEADY_MS:
+    own, reference = (config.sensors.named[each].topic for each in (name, config.reference))
+    for topic, other in ((own, reference), (reference, own)):
+        if simulation.delay_spread_ms(topic, other) > UNSTEADY_MS:
             return f"{reason}; stamps on {topic} jump or stand still: correct them"
     wide = simulation.run(_with(config, name, tolerance_ms=LONGEST_ADVICE_MS, max_age_ms=LONGEST_ADVICE_MS))
     if wide.sensors[name].present > enough:

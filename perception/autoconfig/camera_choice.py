@@ -11,6 +11,8 @@ from perception.autoconfig.first_messages import rate_hz
 from perception.autoconfig.image_content import ImageContent, image_content
 from perception.autoconfig.sensor_names import front_first, same_sensor, sensor_names
 
+_SMALLER = ("resize", "downsampl", "downscal")
+
 
 def choose_cameras(draft: ConfigDraft) -> None:
     """Set the cameras, their calibrations and the transforms; ambiguities are noted in the draft."""
@@ -124,13 +126,18 @@ def _cameras(draft: ConfigDraft, contents: dict[str, ImageContent]) -> list[str]
 
 
 def _distinct(draft: ConfigDraft, topics: list[str], contents: dict[str, ImageContent]) -> list[str]:
-    """Return one topic of each camera: a picture and its rectified twin are of one."""
+    """Return one topic of each camera: a picture, its rectified twin and its smaller copy are of one."""
     kept: list[str] = []
-    for topic in topics:
-        frame = contents[topic].frame_id
-        twin = next((t for t in kept if same_sensor(t, topic) and contents[t].frame_id == frame), None)
+    for topic in sorted(topics, key=_says_smaller):
+        beside = [t for t in kept if contents[t].frame_id == contents[topic].frame_id]
+        copied = (t for t in beside if _says_smaller(topic) and not _says_smaller(t))
+        twin = next(copied, None) or next((t for t in beside if same_sensor(t, topic)), None)
         if twin is None:
             kept.append(topic)
         else:
             draft.leave_out([topic], "second_choice", f"by its name and frame of the same camera as {twin}")
     return kept
+
+
+def _says_smaller(topic: str) -> bool:
+    return any(word in topic.lower() for word in _SMALLER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from perception.autoconfig.first_messages import first_decoded, first_of
+from perception.autoconfig.first_messages import first_decoded, first_of, later_number_fields
 from perception.config import Config, Role
 from perception.config.fault_plan import plan_errors
 from perception.errors import ConfigError
@@ -93,8 +93,10 @@ def _field_errors(log: Log, topic: str, role: Role, path: str, wanted: Mapping[s
     messages = first_decoded(log, topic, role)
     readings = [message.values for message in messages if isinstance(message, StatusReading)]
     paths = {path for values in readings for path in values}
+    if not paths.issuperset(wanted.values()):
+        paths |= later_number_fields(log, [topic], role)[topic]
     for name, field in wanted.items():
-        if readings and not any(field in values for values in readings):
+        if readings and field not in paths and not any(field in values for values in readings):
             hint = (
                 did_you_mean(field, paths, "; ", cutoff=0.4)
                 or f"; it holds {listed(sorted(paths)) or 'nothing'}"

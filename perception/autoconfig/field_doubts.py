@@ -93,11 +93,13 @@ def frame_of_vectors(schema: str, readings: Sequence[StatusReading]) -> str:
 
 
 def _likely_frame(schema: str, readings: Sequence[StatusReading]) -> str:
-    """Return the frame of all vectors of a message; of an unknown one that of its header."""
-    known = (
-        kind_of(schema) in _FRAME_OF_VECTORS
-    )  # the header of an Odometry names the frame of its pose alone
-    return frame_of_vectors(schema, readings) if known else _text("header.frame_id", readings).lstrip("/")
+    """Return the frame of all vectors of a message; of an unknown one that of its header.
+
+    The header of an Odometry names the frame of its pose alone.
+    """
+    if kind_of(schema) in _FRAME_OF_VECTORS:
+        return frame_of_vectors(schema, readings)
+    return _text("header.frame_id", readings).lstrip("/")
 
 
 def is_one_axis(path: str, readings: Sequence[StatusReading]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice, pairwise
 from statistics import median
 from typing import TypeVar
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 FIRST = 5  # messages that are decoded to see what a topic holds
 ARRIVALS = 256  # messages from which a rate is measured
+LATER = 4096  # messages of all topics together in which numbers are looked for that come later
 FASTEST_HZ = 5000.0  # of a sensor; messages that come faster come in bursts
 
 
@@ -108,6 +110,30 @@ def number_fields(log: Log, topic: str, role: Role = "status") -> set[str]:
     """Return the dotted paths of the numbers in the first messages of a topic."""
     readings = (message for message in first_decoded(log, topic, role) if isinstance(message, StatusReading))
     return {path for reading in readings for path in reading.values}
+
+
+def later_number_fields(log: Log, topics: Collection[str], role: Role = "status") -> Mapping[str, set[str]]:
+    """Return for topics the dotted paths of the numbers in messages of three parts of the log; without an
+    index in its first messages. Each part is read once for all topics, and no further than `LATER` messages.
+    """
+    surveys = [log.survey.topics[topic] for topic in topics if topic in log.survey.topics]
+    found: dict[str, set[str]] = {topic: set() for topic in topics}
+    if not surveys:
+        return found
+    begin_ns, end_ns = min(s.first_ns for s in surveys), max(s.last_ns for s in surveys)
+    parts = 3 if log.survey.indexed and not is_sparing(log) else 1
+    most = max(FIRST, min(ARRIVALS, LATER // len(surveys)) // parts)  # of a topic, in a part
+    for part in range(parts):
+        query = Query(frozenset(topics), begin_ns + (end_ns - begin_ns) * part // parts)
+        seen: Counter[str] = Counter()
+        for message in islice(look(log, query), LATER):
+            seen[message.topic] += 1
+            if seen[message.topic] <= most:
+                decoded = decode(message, role)
+                found[message.topic].update(decoded.values if isinstance(decoded, StatusReading) else ())
+            elif len(seen) == len(surveys) and min(seen.values()) >= most:
+                break
+    return found
 
 
 def rate_hz(log: Log, topic: str) -> float | None:

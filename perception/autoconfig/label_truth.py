@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from perception.align.truth.boxes import is_rotated
 from perception.autoconfig.first_messages import first_of
 from perception.config import Config
 from perception.errors import ConfigError, LogError
@@ -57,19 +58,22 @@ def _reasons(labels: Labels, name: str, topic: str | None) -> tuple[str, ...]:
 
 
 def _of_another_shape(log: Log, config: Config, labels: Labels) -> Iterator[str]:
-    """Yield a warning of labels for pictures of another shape than those of the log: resized or padded."""
+    """Yield a warning of labels for pictures of another shape than those of the log: padded or turned."""
     camera = config.sensors.cameras.get(config.reference_camera or "")
     frame = first_of(log, camera.topic, CameraFrame, "camera") if camera is not None else None
-    if frame is None:
+    if frame is None or not frame.width:
         return
-    for width, height in sorted({picture.size for picture in labels.pictures if picture.size is not None}):
-        if height and abs(width * frame.height / (height * frame.width) - 1) > _SAME_SHAPE:
-            yield (
-                f"truth.labels: are for pictures of {width}x{height}, those of the log have "
-                f"{frame.width}x{frame.height}: boxes are stretched; if the tool has padded or turned the "
-                "pictures, they do not fit: label them as they were recorded"
-            )
-            return
+    for size in sorted({picture.size for picture in labels.pictures if picture.size is not None}):
+        if not size[1] or abs(size[0] * frame.height / (size[1] * frame.width) - 1) <= _SAME_SHAPE:
+            continue
+        effect = "boxes are stretched; if the tool has padded the pictures, they do not fit"
+        if is_rotated(size, (frame.width, frame.height)):
+            effect = "where a tool has rotated pictures, their labels are no truth"
+        yield (
+            f"truth.labels: are for pictures of {size[0]}x{size[1]}, those of the log have "
+            f"{frame.width}x{frame.height}: {effect}: label them as they were recorded"
+        )
+        return
 
 
 def _unused(labels: Labels, topic: str | None) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ MESSAGES = 50  # of each topic that are looked at
 MOST_SAID = 3
 
 _SAME = 1e-4  # m, and of a rotation matrix: less is rounding
+_APART = 0.02  # m, and of a rotation matrix (1 degree): the angle of a joint at rest flickers by less
 _BACK_AND_FORTH = 3  # changes between two poses: what is moved goes from one to the other once
 
 
@@ -73,6 +74,8 @@ def _two_places(placed: Sequence[_Placed]) -> str:
     other = next((one for one in placed if not _same(one, first)), None)
     if other is None or not all(_same(one, first) or _same(one, other) for one in placed):
         return ""
+    if _same(first, other, _APART):
+        return ""
     changes = sum(not _same(a, b) for a, b in pairwise(placed))
     in_one_topic = {one.topic for one in placed if _same(one, first)} & {
         one.topic for one in placed if _same(one, other)
@@ -86,5 +89,5 @@ def _two_places(placed: Sequence[_Placed]) -> str:
     return f"in two places in {first.parent!r} ({places})"
 
 
-def _same(one: _Placed, other: _Placed) -> bool:
-    return bool(np.abs(one.parent_from_child - other.parent_from_child).max() < _SAME)
+def _same(one: _Placed, other: _Placed, within: float = _SAME) -> bool:
+    return bool(np.abs(one.parent_from_child - other.parent_from_child).max() < within)

@@ -30,9 +30,9 @@ _COMMAND = _word_set(
     "control controls ctrl command commands cmd cmds target setpoint setpoints desired action actions"
 )
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
-_NOT_COLOUR = (  # also of pictures that are drawn on, or smaller
+_NOT_COLOUR = (  # also of pictures that are drawn on
     *("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra", "debug", "dbg", "overlay"),
-    *("visuali", "rviz", "heatmap", "preview", "thumbnail", "resize", "downsampl", "downscal"),
+    *("visuali", "rviz", "heatmap", "preview", "thumbnail"),
 )
 _DRAWN = _word_set("annotated bbox bboxes boxes detections result results flow dvs bev")
 _NO_DISTANCES = (

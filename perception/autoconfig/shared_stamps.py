@@ -24,7 +24,7 @@ _LEAST_NS = 1_000_000_000
 
 
 def shared_stamps(log: Log, role: Role, topic: str) -> str | None:
-    """Return the warning of a topic whose stamps do not tell its messages apart; None: they do.
+    """Return the beginning of a warning of stamps that do not tell messages apart; None: they do.
 
     Looked at are the first messages and, with an index, some in the middle of the log: a clock may be set
     late.
@@ -45,7 +45,7 @@ def shared_stamps(log: Log, role: Role, topic: str) -> str | None:
             return None
     return (
         f"stamps on {topic} do not say when each message was measured ({found.messages} messages in "
-        f"{found.passed_ns / 1e9:.1f} s have {len(found.stamps)} of them): arrival stands in for them"
+        f"{found.passed_ns / 1e9:.1f} s have {len(found.stamps)} of them)"
     )
 
 

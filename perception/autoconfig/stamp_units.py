@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median_low
 
 from perception.autoconfig.first_messages import first_messages
 from perception.autoconfig.shared_stamps import shared_stamps
@@ -20,6 +21,7 @@ from perception.types import Decoded, Message, Undecodable
 from perception.types.stamp_rule import StampRule, TimeUnit
 
 _FIRST = 16  # messages that are looked at
+_COARSE_NS = 1_000_000_000  # by which stamps of whole seconds are off, at most
 _NEAR_NS = 86_400_000_000_000  # clocks that differ by more have nothing to do with each other
 
 
@@ -46,17 +48,23 @@ def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
         return config, notes
     reference = firsts.get(config.reference)
     offset_ns = 0 if reference is None else reference.offset_ns
+    shared = {
+        name: text
+        for name, first in firsts.items()
+        if not first.configured and (text := shared_stamps(log, roles[first.topic], first.topic)) is not None
+    }
+    clock_ns = next(
+        (firsts[n].offset_ns for n in (config.reference, *firsts) if n in firsts and n not in shared), 0
+    )
     changes: dict[str, SensorConfig] = {}
     for name, first in firsts.items():
         rule = stamps.get(first.topic)
         if rule is not None and rule.arrival:
             notes.reasons.append(f"{name}: arrival stands in for its stamps, as configured")
             continue
-        shared = None if first.configured else shared_stamps(log, roles[first.topic], first.topic)
-        if shared is not None:
-            kept = f"to use them all the same, set sensors.{name}.stamp: {{source: message}}"
-            notes.warnings.append(f"{shared}; {kept}")
-            stamp: StampConfig | None = StampConfig(source="arrival")
+        stamp: StampConfig | None
+        if name in shared:
+            stamp = _arrival(shared[name], f"sensors.{name}.stamp: ", first, clock_ns, notes)
         else:
             unit = _note(name, first, offset_ns, notes)
             stamp = None if unit is None else StampConfig(field=first.field, unit=unit)
@@ -64,10 +72,10 @@ def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
             changes[name] = sections[name].model_copy(update={"stamp": stamp})
     if changes:
         config = config.model_copy(update={"sensors": config.sensors.replaced(changes)})
-    return _with_truth(log, config, notes), notes
+    return _with_truth(log, config, clock_ns, notes), notes
 
 
-def _with_truth(log: Log, config: Config, notes: StampNotes) -> Config:
+def _with_truth(log: Log, config: Config, clock_ns: int, notes: StampNotes) -> Config:
     """Return the configuration with arrival for topics of truth whose stamps do not tell messages apart."""
     roles, known = config.roles(), config.stamps()
     shared = {
@@ -75,14 +83,39 @@ def _with_truth(log: Log, config: Config, notes: StampNotes) -> Config:
         for topic in config.truth.topics
         if topic not in known and (text := shared_stamps(log, roles[topic], topic)) is not None
     }
-    if not shared:
-        return config
-    notes.warnings += [
-        f"{text}; to use them all the same, set truth.stamps: {{{topic}: {{source: message}}}}"
-        for topic, text in shared.items()
-    ]
-    stamps = {**config.truth.stamps, **dict.fromkeys(shared, StampConfig(source="arrival"))}
+    stamps = dict(config.truth.stamps)
+    for topic, text in shared.items():
+        first = _FirstStamps.of(log, roles[topic], topic, None)
+        stamp = _arrival(text, f"truth.stamps: {{{topic}: ", first, clock_ns, notes, "}")
+        stamps |= {} if stamp is None else {topic: stamp}
     return config.model_copy(update={"truth": config.truth.model_copy(update={"stamps": stamps})})
+
+
+def _arrival(
+    text: str, key: str, first: _FirstStamps, clock_ns: int, notes: StampNotes, end: str = ""
+) -> StampConfig | None:
+    """Add the warning of stamps that do not tell messages apart; return arrival, if it may stand in.
+
+    Where a topic has the clock of the other sensors, and these are not on that of the recorder (a log that
+    was played, and recorded again), arrival is further from them than its stamps are.
+
+    Args:
+        text: The beginning of the warning.
+        key: Where the user decides it, before the value; `end` is behind it.
+        first: The first messages of the topic.
+        clock_ns: How far the clock of the other sensors is ahead of arrival.
+        notes: Takes the warning.
+    """
+    if abs(clock_ns) > _COARSE_NS and abs(first.offset_ns - clock_ns) <= 2 * _COARSE_NS:
+        notes.warnings.append(
+            f"{text}; arrival cannot stand in, as the clock of the sensors is {abs(clock_ns) / 1e9:,.0f} s "
+            "from the log's: correct them"
+        )
+        return None
+    notes.warnings.append(
+        f"{text}: arrival stands in for them; to use them all the same, set {key}{{source: message}}{end}"
+    )
+    return StampConfig(source="arrival")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +155,9 @@ class _FirstStamps:
 
     @property
     def offset_ns(self) -> int:
-        """Return how many nanoseconds the sensor's clock is ahead of arrival; 0 without a stamp."""
-        stamped = (message for message in self.decoded if message.stamped)
-        return next((message.stamp_ns - message.log_time_ns for message in stamped), 0)
+        """Return by how much the sensor's clock is ahead of arrival, in the median; 0 without a stamp."""
+        offsets = [m.stamp_ns - m.log_time_ns for m in self.decoded if m.stamped]
+        return median_low(offsets) if offsets else 0
 
     def unit_by_rate(self) -> TimeUnit | None:
         """Return the unit in which the number grows as arrival does; None where none does."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.base_frame import FirstFrames, first_frames
 from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.field_doubts import field_doubts, frame_of_vectors, is_one_axis
-from perception.autoconfig.first_messages import first_decoded, rate_hz, spread_decoded
+from perception.autoconfig.first_messages import (
+    first_decoded,
+    later_number_fields,
+    rate_hz,
+    spread_decoded,
+)
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_mounts import turned_axes
 from perception.autoconfig.sensor_names import sensor_names, shared_prefix
@@ -35,7 +40,8 @@ def choose_statuses(draft: ConfigDraft) -> None:
     """Set the status whose fields tell most of the motion, and others for the channels that it lacks."""
     topics = _status_topics(draft)
     frames = first_frames(draft.log, draft.of_kind("transforms") if topics else ())
-    known = {topic: _candidate(draft, topic, frames) for topic in topics}
+    later = _later_fields(draft, topics)
+    known = {topic: _candidate(draft, topic, frames, later.get(topic, set())) for topic in topics}
     telling = [topic for topic in topics if names.worth(known[topic].fields)]
     plain = [t for t in telling if not _name_doubt(draft, t) and not t.startswith("/perception/")]
     chosen = _chosen_fields(draft, plain or telling, known)
@@ -169,16 +175,20 @@ def _name_doubt(draft: ConfigDraft, topic: str) -> bool:
     return bool(names.truth_doubt(topic) or names.command_doubt(topic, draft.schema_name(topic)))
 
 
-def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames) -> _StatusCandidate:
+def _later_fields(draft: ConfigDraft, topics: list[str]) -> Mapping[str, set[str]]:
+    """Return the numbers that come later on topics whose messages may leave fields out."""
+    channels = draft.log.channels
+    varying = [topic for topic in topics if topic in channels and channels[topic].encoding in _FIELDS_VARY]
+    return later_number_fields(draft.log, varying)
+
+
+def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames, later: Set[str]) -> _StatusCandidate:
     messages = first_decoded(draft.log, topic, "status")
     readings = [message for message in messages if isinstance(message, StatusReading)]
-    paths = {path for reading in readings for path in reading.values}
+    paths = {path for reading in readings for path in reading.values} | later
     schema = draft.schema_name(topic)
     channel = draft.log.channels.get(topic)
     definition = channel.schema if channel is not None else None
-    if channel is not None and channel.encoding in _FIELDS_VARY:
-        later = spread_decoded(draft.log, topic, "status")
-        paths |= {path for message in later if isinstance(message, StatusReading) for path in message.values}
     fields = names.known_fields(paths, schema) or names.fields_of_topic(topic, paths)
     if fields and (word := names.of_other_thing(_own_part(draft, topic), schema, fields.values())):
         reason = f"its name says {word!r}, not the vehicle; an input is named in sensors.status.topic"

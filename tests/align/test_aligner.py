@@ -224,6 +224,17 @@ def test_a_message_of_the_reference_that_is_sent_again_much_later_is_a_duplicate
     assert ledger.rows()["/camera"]["duplicate"] == 2
 
 
+def test_messages_of_the_reference_that_come_again_in_bursts_are_duplicates() -> None:
+    """Over a second path that is slow."""
+    ledger = Ledger()
+    again = [camera(t, t // 500 * 500 + 2050) for t in range(0, 4000, 100)]
+    frames = [camera(t) for t in range(0, 4000, 100)]
+    samples = run(sorted([*frames, *again], key=lambda m: m.log_time_ns), config(), ledger)
+    assert len(samples) == 40
+    assert all(s.reset is None for s in samples)
+    assert ledger.rows()["/camera"]["duplicate"] == 40
+
+
 def test_a_reference_that_speaks_again_after_long_silence_has_not_jumped() -> None:
     readings = [status(t) for t in range(0, 15_000, 50)]
     samples = run(sorted([camera(0), *readings, camera(15_000)], key=lambda m: m.log_time_ns), config())

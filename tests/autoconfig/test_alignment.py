@@ -115,6 +115,18 @@ def test_no_tolerance_cures_a_clock_that_jumps_midway(tmp_path: Path, topic: str
     assert f"stamps on {topic} jump or stand still: correct them" in problem.text
 
 
+def test_a_tolerance_is_named_also_for_a_log_that_was_played_slowly_and_recorded_again(
+    tmp_path: Path,
+) -> None:
+    log = SmallLog().image(seconds=6.0).scan(start_s=0.3, delay_s=-0.3, hz=1.0, seconds=6.0).calibration()
+    first_ns = min(row[0] for row in log.rows)
+    log.rows = [(first_ns + 2 * (row[0] - first_ns), *row[1:]) for row in log.rows]
+    with open_log(log.write(tmp_path / "log.mcap")) as opened:
+        (problem,) = absence_problems(AlignmentSimulation(opened, explicit()), explicit())
+    assert "jump" not in problem.text
+    assert "tolerance_ms" in problem.text
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 400), st.sampled_from([5.0, 10.0, 20.0]), st.integers(0, 99))
 def test_the_named_cure_cures(

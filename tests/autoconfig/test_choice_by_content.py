@@ -224,6 +224,14 @@ def test_a_picture_that_is_drawn_on_is_no_second_camera(tmp_path: Path, topic: s
     assert topic_of(alone, "camera") == topic
 
 
+def test_a_camera_whose_pictures_are_all_made_smaller_is_one_beside_others(tmp_path: Path) -> None:
+    log = SmallLog().image("/front/image_resized", frame="front").image("/rear/image_raw", frame="rear")
+    choice = choice_of(log.image("/rear/image_resized", frame="rear"), tmp_path)
+    topics = {camera.topic for camera in choice.config.sensors.cameras.values()}
+    assert topics == {"/front/image_resized", "/rear/image_raw"}
+    assert codes(choice) == {"/rear/image_resized": "second_choice"}
+
+
 @pytest.mark.parametrize("topic", ["/flower_bot/image", "/beverage/image", "/px4flow/image"])
 def test_a_name_with_the_letters_of_a_word_is_none(tmp_path: Path, topic: str) -> None:
     choice = choice_of(SmallLog().image("/camera/image").image(topic), tmp_path)

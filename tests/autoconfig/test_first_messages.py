@@ -39,13 +39,29 @@ def test_the_first_messages_are_the_same_for_few_and_many_topics(tmp_path: Path,
         assert list(first_messages(log, "/nothing", FIRST)) == []
 
 
-def test_many_topics_are_looked_at_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_log(write_topics(tmp_path / "log.mcap", 4 * MANY_TOPICS, 1)) as log:
-        passes, read = [], type(log).messages
-        monkeypatch.setattr(type(log), "messages", lambda *given: passes.append(1) or read(*given))
+@pytest.mark.parametrize("messages", [1, FIRST + 2])
+def test_many_topics_are_looked_at_in_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: int
+) -> None:
+    with open_log(write_topics(tmp_path / "log.mcap", 4 * MANY_TOPICS, messages)) as log:
+        passes = []
+        for name, read in [(name, getattr(type(log), name)) for name in ("messages", "look")]:
+            monkeypatch.setattr(type(log), name, lambda *given, read=read: passes.append(1) or read(*given))
         with pytest.raises(ConfigError):
             complete_config(log)
         assert len(passes) < MANY_TOPICS
+
+
+@pytest.mark.parametrize("at", [100, 300])
+def test_a_field_that_comes_later_is_found_and_its_configuration_accepted(tmp_path: Path, at: int) -> None:
+    signals = SmallLog().image(seconds=6.0)
+    signals.json("/bus", lambda i: {"speed": 1.0} if i >= at else {"door": 1}, hz=100.0, seconds=6.0)
+    for k in range(2 * MANY_TOPICS):
+        signals.json(f"/bus{k}", lambda i: {"door": 1}, seconds=6.0)
+    with open_log(signals.write(tmp_path / "log.mcap")) as log:
+        config = complete_config(log).config
+        assert config.sensors.statuses["status"].fields == {"speed": "speed"}
+        assert complete_config(log, config).config == config
 
 
 def empty_at_first(log: SmallLog, topics: tuple[str, ...], count: int = 1) -> SmallLog:

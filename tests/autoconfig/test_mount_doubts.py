@@ -71,7 +71,13 @@ def test_a_frame_in_two_places_is_named(
 
 @pytest.mark.parametrize(
     "xs",
-    [[0.5] * 20, [0.5] * 10 + [0.9] * 10, [0.1 * i for i in range(20)], [0.5 + 1e-7 * i for i in range(20)]],
+    [
+        [0.5] * 20,
+        [0.5] * 10 + [0.9] * 10,
+        [0.1 * i for i in range(20)],
+        [0.5 + 1e-7 * i for i in range(20)],
+        [0.5, 0.502] * 10,
+    ],
 )
 def test_a_frame_that_rests_or_moves_is_sound(tmp_path: Path, xs: list[float]) -> None:
     log = rig()

@@ -141,6 +141,23 @@ def test_truth_is_joined_by_arrival_where_its_stamps_do_not_tell_messages_apart(
     assert distances == [5.0 + i for i in range(50)]
 
 
+@pytest.mark.parametrize(("away_s", "taken"), [(0, True), (-86_400, False), (86_400, False)])
+def test_arrival_stands_in_only_where_the_sensors_have_its_clock(
+    tmp_path: Path, away_s: int, taken: bool
+) -> None:
+    """A log that was played, and recorded again: whole seconds are nearer to the pictures than arrival is."""
+    log = SmallLog().image(seconds=5.0)
+    coarse = Restamped(lambda i, ns: ns // S * S).status(hz=20.0, seconds=5.0)
+    log.rows += coarse.truth(seconds=5.0, apart_m=1.0).rows
+    log.rows = [(log_time + away_s * S, *row) for log_time, *row in log.rows]
+    choice = choice_of(log, tmp_path / "a.mcap")
+    assert by_arrival(choice) == ({"status"} if taken else set())
+    assert bool(choice.config.truth.stamps) is taken
+    texts = [text for text in choice.warnings if "do not say when" in text]
+    assert len(texts) == 2
+    assert all(("arrival cannot stand in" in text) is not taken for text in texts)
+
+
 @settings(max_examples=15, deadline=None)
 @given(hz=st.floats(5.0, 60.0), step_ms=st.integers(1, 60_000))
 def test_arrival_never_stands_in_for_stamps_that_rise_with_every_message(

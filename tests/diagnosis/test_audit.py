@@ -435,6 +435,15 @@ def test_no_setting_is_named_for_a_clock_that_differs(tmp_path: Path, ahead_s: f
     assert "raise" not in finding.text
 
 
+def test_no_stamps_are_accused_of_a_log_that_was_played_slowly_and_recorded_again(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=8.0).calibration().scan(delay_s=0.5, seconds=8.0)
+    first_ns = min(row[0] for row in log.rows)
+    log.rows = [(first_ns + 2 * (row[0] - first_ns), *row[1:]) for row in log.rows]
+    finding = the(audit_of(log, tmp_path), "absent")
+    assert "jump" not in finding.text
+    assert "wait_ms" in finding.text
+
+
 @pytest.mark.parametrize("topic", ["/camera/image", "/scan"])
 def test_no_setting_is_named_for_a_clock_that_jumps_midway(tmp_path: Path, topic: str) -> None:
     log = SmallLog()

@@ -71,10 +71,15 @@ def placing_issue(message: TruthMessage, rig: Rig) -> RigIssue | None:
     return next((obstacle for obstacle in obstacles if obstacle is not None), None)
 
 
+def is_rotated(size: tuple[int, int], picture: tuple[int, int]) -> bool:
+    """Return whether one of two sizes, of width and height, is upright and the other wide."""
+    return (size[0] - size[1]) * (picture[0] - picture[1]) < 0
+
+
 def rotated_issue(message: TruthMessage, picture: tuple[int, int] | None) -> RigIssue | None:
     """Return why boxes cannot be scaled to the recorded picture: their sizes are upright and wide."""
     size = message.size if isinstance(message, TruthBoxes) else None
-    if size is None or picture is None or (size[0] - size[1]) * (picture[0] - picture[1]) >= 0:
+    if size is None or picture is None or not is_rotated(size, picture):
         return None
     text = (
         f"the labels are for a picture of {size[0]}x{size[1]}, it was recorded as {picture[0]}x{picture[1]}: "

@@ -156,7 +156,7 @@ def _findings(
     yield from timing_rules.unit_rules(reference)
     yield from timing_rules.epoch_rules(sensors, reference)
     apart_ms = timing_rules.clocks_apart_ms(sensors, reference)
-    yield from tick_rules(ticks, config, apart_ms, timing_rules.unsteady_clocks(sensors))
+    yield from tick_rules(ticks, config, apart_ms, timing_rules.unsteady_clocks(sensors, reference))
     yield from sensor_rules.picture_rules(contents)
     yield from rig_rules.rig_rules(ticks, config)
     yield from sensor_rules.scan_rules(contents)

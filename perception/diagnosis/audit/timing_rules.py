@@ -103,14 +103,23 @@ def clocks_apart_ms(sensors: Sequence[TopicContents], reference: TopicContents) 
     return {name: float(np.median(values)) for name, values in behind.items() if values.size}
 
 
-def unsteady_clocks(sensors: Sequence[TopicContents]) -> dict[str, float]:
-    """Return the topics whose stamps do not keep pace with arrivals, and how far these differ, ms."""
-    delays = {topic.name: Delay.of(topic.stamps) for topic in sensors}
-    return {
-        name: delay.jitter_ms
-        for name, delay in delays.items()
-        if delay is not None and delay.jitter_ms > UNSTEADY_MS
+def unsteady_clocks(sensors: Sequence[TopicContents], reference: TopicContents) -> dict[str, float]:
+    """Return the topics whose stamps do not keep pace with arrivals, and how far these differ, ms.
+
+    Where those of the reference and of another sensor change alike, it is the recorder's clock: of a log that
+    was played slowly, and recorded again.
+    """
+    own = {topic.name: Delay.of(topic.stamps) for topic in sensors}
+    others = [topic for topic in sensors if topic is not reference and topic.stamps.stamps]
+    behind = {topic.name: topic.stamps.behind_ms(reference.stamps) for topic in others}
+    beside = {name: Delay.of_values(values).jitter_ms for name, values in behind.items() if values.size}
+    beside[reference.name] = min(beside.values(), default=0.0)
+    jitters = {
+        name: min(delay.jitter_ms, beside.get(name, delay.jitter_ms))
+        for name, delay in own.items()
+        if delay is not None
     }
+    return {name: jitter_ms for name, jitter_ms in jitters.items() if jitter_ms > UNSTEADY_MS}
 
 
 def _reach_ms(topic: TopicContents, config: Config) -> float:
