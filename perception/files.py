@@ -269,8 +269,10 @@ def _claim(file: FileIO) -> None:
 
 def write_problem(path: Path, error: OSError) -> str:
     """Return why a path cannot be written, and what to do, as the end of an error."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and not path.parent.exists():
         return f"the folder {path.parent} does not exist, make it first"
+    if isinstance(error, FileExistsError):
+        return "a file has that name, choose another one"
     if isinstance(error, IsADirectoryError):
         return "it is a folder, name a file"
     if isinstance(error, PermissionError):
