@@ -47,7 +47,7 @@ def make_file(path: str | Path) -> FileIO:
             if (standard := _standard_output(file)) is not None:
                 file.close()
                 return FileIO(os.dup(standard), "wb")
-            _claim(file.fileno())
+            _claim(file)
             file.truncate(0)
     except BaseException:
         file.close()
@@ -70,7 +70,7 @@ def is_being_written(path: Path) -> bool:
     """Return whether another program holds a file that it opened by `make_file`."""
     try:
         with path.open("rb", buffering=0) as file:
-            _claim(file.fileno())
+            _claim(file)
     except OSError as error:
         return error.errno == errno.EBUSY
     return False
@@ -80,18 +80,14 @@ def is_being_written(path: Path) -> bool:
 def claimed_folder(folder: Path) -> Iterator[None]:
     """Hold a folder that one program alone writes to; it is free again at the end, or with the program.
 
+    The lock is on a file `.lock` in it, which stays: network file systems carry locks of files to other
+    machines where they are open for writing, and none of folders.
+
     Raises:
-        OSError: It cannot be opened; `EBUSY` where another program holds it.
+        OSError: The file cannot be written; `EBUSY` where another program holds the folder.
     """
-    if fcntl is None:
+    with make_file(folder / ".lock"):
         yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _claim(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def is_foreign_link(path: str | Path) -> bool:
@@ -260,11 +256,11 @@ def sources_sha256(root: Path, patterns: tuple[str, ...]) -> str:
     return digest.hexdigest()
 
 
-def _claim(descriptor: int) -> None:
+def _claim(file: FileIO) -> None:
     if fcntl is None:
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise OSError(errno.EBUSY, "another program is writing it, name another file") from None
     except OSError:
@@ -273,8 +269,10 @@ def _claim(descriptor: int) -> None:
 
 def write_problem(path: Path, error: OSError) -> str:
     """Return why a path cannot be written, and what to do, as the end of an error."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and not path.parent.exists():
         return f"the folder {path.parent} does not exist, make it first"
+    if isinstance(error, FileExistsError):
+        return "a file has that name, choose another one"
     if isinstance(error, IsADirectoryError):
         return "it is a folder, name a file"
     if isinstance(error, PermissionError):

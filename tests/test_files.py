@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from perception.errors import OutputError
-from perception.files import make_file, read_regular, turn, write_whole
+from perception.files import (
+    claimed_folder,
+    is_being_written,
+    make_file,
+    read_regular,
+    turn,
+    write_problem,
+    write_whole,
+)
 from perception.logs import LogWriter
 from perception.sinks import JsonlSink, RunInfo
 
@@ -116,3 +124,27 @@ def test_a_small_file_needs_little_memory_whatever_is_allowed(tmp_path: Path) ->
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_one_program_at_a_time_holds_a_folder_until_it_ends_in_any_way(tmp_path: Path) -> None:
+    code = (
+        "import os\nfrom pathlib import Path\nfrom perception.files import claimed_folder\n"
+        f"with claimed_folder(Path({str(tmp_path)!r})):\n    os.kill(os.getpid(), 9)"
+    )
+    for _ in range(2):  # the lock ends with a program that is killed; its file stays
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    with claimed_folder(tmp_path):
+        assert is_being_written(tmp_path / ".lock"), "network file systems lock files alone"
+    assert not is_being_written(tmp_path / ".lock")
+
+
+def test_a_folder_that_is_there_is_not_called_missing(tmp_path: Path) -> None:
+    """`/proc` takes no files, and says so as if it were not there."""
+    missing, taken = tmp_path / "no" / "x", tmp_path / "x"
+    assert write_problem(missing, FileNotFoundError(2, "No such file")) == (
+        f"the folder {tmp_path / 'no'} does not exist, make it first"
+    )
+    assert write_problem(taken, FileNotFoundError(2, "No such file")) == "no such file"
+    assert (
+        write_problem(taken, FileExistsError(17, "File exists")) == "a file has that name, choose another one"
+    )

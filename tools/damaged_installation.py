@@ -31,7 +31,10 @@ def damage_text(error: BaseException) -> str | None:
 def _module_of(error: BaseException) -> str:
     """Return the package that an error says is missing or broken, as one of which only the folder is left."""
     if isinstance(error, ImportError):
-        return (error.name or "").partition(".")[0]
+        name = (error.name or "").partition(".")[0]
+        lacks_name = str(error).startswith("cannot import name")
+        # A whole package without the name is of a version that this one was not made for, or a bug of ours.
+        return "" if lacks_name and getattr(sys.modules.get(name), "__file__", None) else name
     module = error.obj if isinstance(error, AttributeError) else None
     if isinstance(module, ModuleType) and getattr(module, "__file__", None) is None:
         return module.__name__.partition(".")[0]

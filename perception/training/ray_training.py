@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from perception.errors import MissingExtraError, PerceptionError, TrainingError
+from perception.files import claimed_folder
 from perception.pipeline.batch.ray_cluster import connected
 from perception.training.loop.observer import Silent, StepReport, Watcher
 from perception.training.loop.process_group import ProcessGroup
@@ -19,6 +22,8 @@ from perception.training.training_run import Finished, train
 FAILURES = 3
 """How often lost workers are replaced; the run goes on from its last saved state."""
 POLL_S = 0.5
+GONE_S = 120.0
+"""How long a process that was lost may take to end, and its locks on a network file system to end with it."""
 
 _OWN_FOLDER = ".ray"
 
@@ -189,6 +194,15 @@ def _fit(settings: Mapping[str, Any], processes: int, use_gpu: bool) -> None:
     ).fit()
 
 
+def await_end_in(folder: Path, within_s: float = GONE_S) -> None:
+    """Wait until no other process trains in a folder, as one that was lost and still ends; not for ever."""
+    until_s = time.monotonic() + within_s
+    while time.monotonic() < until_s:
+        with suppress(OSError), claimed_folder(folder):
+            return
+        time.sleep(POLL_S)
+
+
 def _train_in_worker(settings: dict[str, Any]) -> None:
     """Train in one of the processes of a run."""
     import ray
@@ -199,6 +213,8 @@ def _train_in_worker(settings: dict[str, Any]) -> None:
     starts, failed = ray.get(exchange.begin.remote(rank))
     if failed:
         return
+    if starts > 1 and rank == 0:
+        await_end_in(config.run.out)
     resume = settings["resume"] or (starts > 1 and Path(config.run.out, STATE).exists())
     watcher = _RemoteWatcher(ray, exchange)
     try:

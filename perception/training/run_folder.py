@@ -56,12 +56,15 @@ def open_folder(
     """
     folder, text = config.run.out, to_yaml(with_absolute_paths(config))
     with ExitStack() as held:
+        refused = ""
         if processes.first and not (resume and not folder.exists()):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 held.enter_context(claimed_folder(folder))
             except OSError as error:
-                raise _unusable(folder, error) from None
+                refused = _unusable(folder, error)
+        if refused := processes.from_first(refused):
+            raise ConfigError([refused])
         state = None
         if resume:
             state = load_state(folder / STATE)
@@ -75,16 +78,14 @@ def open_folder(
             try:
                 (folder / CONFIG).write_text(_HEADING + text, encoding="utf-8")
             except OSError as error:
-                raise _unusable(folder, error) from None
+                raise ConfigError([_unusable(folder, error)]) from None
         yield state
 
 
-def _unusable(folder: Path, error: OSError) -> ConfigError:
+def _unusable(folder: Path, error: OSError) -> str:
     if error.errno == errno.EBUSY:
-        return ConfigError(
-            [f"run.out: another program trains in {folder}; wait for it, or name another folder"]
-        )
-    return ConfigError([f"run.out: {folder} cannot be written: {write_problem(folder, error)}"])
+        return f"run.out: another program trains in {folder}; wait for it, or name another folder"
+    return f"run.out: {folder} cannot be written: {write_problem(folder, error)}"
 
 
 def _config_of_run(folder: Path) -> TrainConfig:

@@ -272,7 +272,7 @@ def _saver(folder: Path, metadata: Checkpoint, processes: ProcessGroup) -> Save:
             for name in [LAST, BEST] if best else [LAST]:
                 save_checkpoint(folder / name, model, metadata)
         except CheckpointError as error:
-            raise TrainingError(f"{error}; the state before is kept, make room and use --resume") from None
+            raise TrainingError(f"{error}; the state before is kept, --resume goes on from it") from None
         save_state(folder / STATE, state)
 
     return save

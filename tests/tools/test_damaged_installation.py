@@ -64,6 +64,7 @@ def test_a_folder_that_is_left_of_a_package(tmp_path: Path, monkeypatch: pytest.
         ImportError("cannot import name 'x'", name="perception.logs"),
         ModuleNotFoundError("No module named 'tomllib'", name="tomllib"),
         ImportError("of no package"),
+        ImportError("cannot import name 'x' from 'numpy' (numpy/__init__.py)", name="numpy"),
         AttributeError("x", name="x", obj=Path),
         AttributeError("x", name="x", obj=importlib),
         KeyError("x"),

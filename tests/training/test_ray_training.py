@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from perception.errors import ConfigError, MissingExtraError
+from perception.files import claimed_folder
 from perception.training import TrainConfig, read_journal, to_yaml
-from perception.training.ray_training import train_on_ray
+from perception.training.ray_training import await_end_in, train_on_ray
 from tests.training.conftest import small_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,3 +57,20 @@ def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"train --on ray needs the extra 'ray'"):
         train_on_ray(TrainConfig.model_validate({"run": {"out": str(tmp_path)}}))
+
+
+def test_a_process_that_replaces_a_lost_one_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    with ExitStack() as lost:
+        lost.enter_context(claimed_folder(tmp_path))
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 2:
+                lost.close()
+
+        monkeypatch.setattr("perception.training.ray_training.time.sleep", sleep)
+        await_end_in(tmp_path)
+    assert len(waits) == 2

@@ -367,9 +367,10 @@ def test_two_programs_do_not_train_in_one_folder(whole: TrainConfig, tmp_path: P
     new = whole.model_copy(update={"run": whole.run.model_copy(update={"out": tmp_path / "new"})})
     for config, resume in ((whole, True), (new, False)):
         config.run.out.mkdir(exist_ok=True)
-        before = sorted(config.run.out.iterdir())
-        with claimed_folder(config.run.out), pytest.raises(ConfigError, match="another program trains in"):
-            train(config, resume=resume)
+        with claimed_folder(config.run.out):
+            before = sorted(config.run.out.iterdir())
+            with pytest.raises(ConfigError, match="another program trains in"):
+                train(config, resume=resume)
         assert sorted(config.run.out.iterdir()) == before
 
 
@@ -513,6 +514,18 @@ def test_values_that_the_model_has_no_channel_for_are_refused(
         ConfigError, match=rf"{path}: the model has no (status|control) channel gear.*name: gear"
     ):
         train(config)
+
+
+def test_incomplete_classes_of_an_evaluation_are_said_otherwise_to_a_training(
+    street: Path, tmp_path: Path
+) -> None:
+    reading = tmp_path / "reading.yaml"
+    truth = {"boxes": "/truth/detections", "incomplete_classes": ["person"]}
+    reading.write_text(json.dumps({"version": 1, "truth": truth}))
+    config = small_config(street, tmp_path / "cache", tmp_path / "run", data={"config": str(reading)})
+    with pytest.raises(ConfigError, match=r"truth\.incomplete_classes: .*data\.complete_classes"):
+        train(config)
+    assert not (tmp_path / "cache").exists(), "it is said before logs are decoded"
 
 
 def test_idle_cores_decide_the_threads(

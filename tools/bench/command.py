@@ -24,10 +24,10 @@ MAKE = "Something to measure on"
 
 
 Backend = Annotated[
-    str, typer.Option(metavar="NAME,...", help=f"What computes: {BACKENDS}; several: torch,openvino.")
+    str, typer.Option(metavar="NAME,...", help=f"The backend: {BACKENDS}; several: torch,openvino.")
 ]
 Precision = Annotated[
-    str | None, typer.Option(metavar="NAME", help=f"In which numbers: {PRECISIONS}.", show_default="auto")
+    str | None, typer.Option(metavar="NAME", help=f"The number format: {PRECISIONS}.", show_default="auto")
 ]
 Workers = Annotated[
     int | None,

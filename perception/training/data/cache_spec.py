@@ -78,13 +78,8 @@ class CacheSpec:
         return config
 
     def _check_channels(self, config: Config) -> None:
-        """Raise for what no training can use: values of status and control without a channel of the model."""
+        """Raise for configured values of status and control that the model has no channel for."""
         truth, errors = config.truth, []
-        if truth.incomplete_classes:
-            errors.append(
-                "truth.incomplete_classes: is for evaluations; a training is told in data.complete_classes "
-                "which classes are completely labelled"
-            )
         for name, status in config.sensors.statuses.items():
             errors += _unknown("status", f"sensors.{name}.fields", status.fields, self.model.status)
         if "control_fields" in truth.model_fields_set:

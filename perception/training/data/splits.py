@@ -63,11 +63,16 @@ def open_splits(
     """Return the training and validation samples; the first process decodes, the others wait for it.
 
     Raises:
-        ConfigError: No logs to train on are configured, or they do not fit.
+        ConfigError: No logs to train on are configured, or they do not fit, or `data.config` names incomplete
+            classes.
         LogError, OutputError: As `open_dataset`.
     """
     if not config.data.train:
         raise ConfigError(["data.train: missing; name logs, folders or patterns (or give --train)"])
+    spec = cache_spec(config)
+    if spec.config is not None and spec.config.truth.incomplete_classes:
+        text = "is for evaluations; a training is told in data.complete_classes which classes are complete"
+        raise ConfigError([f"truth.incomplete_classes: {text}"], str(config.data.config))
     train = find_logs(config.data.train, "train")
     validate = [] if config.data.validate_last else validation_logs(config.data)
     _check_patterns(config, [*train, *validate, *find_logs(config.data.calibrate, "calibrate")])
@@ -77,7 +82,7 @@ def open_splits(
     def progress(log: Path, done: int, total: int) -> None:
         watcher.cached(f"decoding {log.name}", done, total)
 
-    training = open_dataset(train, config.data, cache_spec(config), cache_folder(config), progress, "first")
+    training = open_dataset(train, config.data, spec, cache_folder(config), progress, "first")
     training = training.repeated(config.data.repeat) if config.data.repeat else training
     validation = open_validation(config, progress) if validation_logs(config.data) else None
     if processes.first:

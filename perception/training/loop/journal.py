@@ -34,7 +34,7 @@ class Journal:
             write_whole(self.path, "".join(_lines_until(self.path, step)).encode())
             self._file = self.path.open("a", buffering=1)
         except CheckpointError as error:
-            raise TrainingError(f"{error}; the last state is kept, make room and --resume") from None
+            raise TrainingError(f"{error}; the last state is kept, --resume goes on from it") from None
         except OSError as error:
             raise _unwritable(self.path, error) from None
         self._events = _events(folder / "events", step) if tensorboard else None
@@ -107,5 +107,5 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unwritable(path: Path, error: OSError) -> TrainingError:
     return TrainingError(
-        f"cannot write {path}: {write_problem(path, error)}; the last state is kept, then --resume"
+        f"cannot write {path}: {write_problem(path, error)}; the last state is kept, --resume goes on from it"
     )

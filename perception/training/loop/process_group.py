@@ -66,6 +66,13 @@ class ProcessGroup:
         if self.size > 1:
             dist.barrier()
 
+    def from_first(self, text: str) -> str:
+        """Return the text that the first process calls this with, in all of them."""
+        texts = [text]
+        if self.size > 1:
+            dist.broadcast_object_list(texts)
+        return texts[0]
+
     @torch.no_grad()
     def add_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Sum the gradients over all processes, in place. A parameter without a gradient counts as zeros."""

@@ -121,6 +121,18 @@ def test_an_interrupt_ends_without_a_result(
     assert not (tmp_path / "run" / "adapted.safetensors").exists()
 
 
+def test_classes_that_are_incomplete_in_the_truth_matter_to_the_verdict_alone(
+    weights: Path, street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is learned from truth, and the comparison is an evaluation, which these are for."""
+    seen: list[Any] = []
+    monkeypatch.setattr(adapt_run, "check_on_truth", lambda *given: seen.append(given[4].config))
+    config = tmp_path / "config.yaml"
+    config.write_text("truth: {boxes: /truth/detections, incomplete_classes: [person]}\n")
+    adapt(options(street, weights, cache_root, tmp_path / "run", rounds=1, config=config))
+    assert [config.truth.incomplete_classes for config in seen] == [("person",)]
+
+
 def test_weights_that_are_certain_of_nothing_say_so(
     weights: Path, street: Path, cache_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

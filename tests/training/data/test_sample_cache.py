@@ -59,12 +59,6 @@ def test_logs_are_read_with_returns_as_far_as_the_weights_use_them(street: Path,
         assert [part.max_range_m for part in named.config_for(log).sensors.ranges.values()] == [30.0]
 
 
-def test_classes_that_are_incomplete_are_said_in_the_training(street: Path, recipe: CacheSpec) -> None:
-    config = parse_config({"truth": {"boxes": "/truth/detections", "incomplete_classes": ["person"]}})
-    with open_log(street) as log, pytest.raises(ConfigError, match=r"data\.complete_classes"):
-        replace(recipe, config=config).config_for(log)
-
-
 @pytest.mark.parametrize("height", [32, 512])
 def test_images_are_stored_as_the_log_has_them_unless_the_model_takes_fewer_bytes(
     street: Path, recipe: CacheSpec, tmp_path: Path, height: int

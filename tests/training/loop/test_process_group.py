@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.errors import ConfigError
+from perception.files import claimed_folder
 from perception.models import FusionModel
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.training import TrainConfig, read_journal, to_yaml, train
@@ -79,6 +80,18 @@ def train_in_two_processes(python: ForkedPython, configs: Sequence[TrainConfig],
     environment = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     done = python.run(program=code, env=environment)
     assert done.returncode == 0, done.stderr
+
+
+def test_all_processes_are_told_that_the_folder_is_taken(
+    street: Path, cache_root: Path, tmp_path: Path, forked_torch: ForkedPython
+) -> None:
+    """The first alone looks; before, the others lost it, and called that a bug."""
+    config = small_config(street, cache_root, tmp_path / "run", **SHARED)
+    config.run.out.mkdir()
+    with claimed_folder(config.run.out), pytest.raises(AssertionError) as failure:
+        train_in_two_processes(forked_torch, [config], tmp_path)
+    assert str(failure.value).count("perception.errors.ConfigError") == 2
+    assert str(failure.value).count(f"another program trains in {config.run.out}") == 2
 
 
 @pytest.mark.parametrize(
