@@ -115,7 +115,7 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
 
 
 def test_a_small_file_needs_little_memory_whatever_is_allowed(tmp_path: Path) -> None:
-    """Where the memory of a process is limited, weights of 5 MB could not be read: 2 GiB were asked for."""
+    """Allocate the size of the file and not the largest size that is allowed."""
     path = tmp_path / "a"
     path.write_bytes(bytes(100_000))
     tracemalloc.start()

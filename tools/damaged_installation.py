@@ -1,4 +1,4 @@
-"""What to tell the user where a package that was installed cannot be loaded: that is no bug of perception."""
+"""Error texts for installed packages that cannot be loaded, with the command that installs them again."""
 
 from __future__ import annotations
 

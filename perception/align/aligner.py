@@ -100,13 +100,13 @@ class Aligner:
             self._count_as(message, "not_configured")
             return []
         samples = self._meet(message.log_time_ns)
-        if self._duplicates.has(message):
+        if self._duplicates.seen_before(message):
             again = self._again(message)
             if not again:
                 self._count_as(message, "duplicate")
                 return samples
             samples += self._begin_anew(again, message.log_time_ns)
-            self._duplicates.has(message)
+            self._duplicates.seen_before(message)
         self.ledger.count_ignored(message)
         name = self._names.get(message.topic)
         if name == self._reference:

@@ -20,9 +20,11 @@ class Duplicates:
         self._memory_ns = memory_ns
         self._topics: dict[str, _Recent] = {}
 
-    def has(self, message: Decoded) -> bool:
-        """Return whether an equal message is remembered; else remember this one. A message without its bytes
-        (`source`) is never one."""
+    def seen_before(self, message: Decoded) -> bool:
+        """Remember a message, and return whether an equal one was remembered already.
+
+        A message without its bytes (`source`) is not remembered.
+        """
         if not message.source:
             return False
         recent = self._topics.setdefault(message.topic, _Recent())

@@ -31,7 +31,7 @@ RIGHT_BEHIND_MS = 5.0
 """A message that arrives within this time after its tick is waited for where the one before is older."""
 
 UNSTEADY_MS = 1000.0
-"""Where arrival less stamp differs by more, a clock does not keep pace, and no setting mends it."""
+"""The largest spread of arrival less stamp of a sensor whose clock keeps pace with arrivals."""
 
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.98, 1.0)
 

@@ -1,4 +1,4 @@
-"""What an Imu measures along its own axes is of the vehicle only where transforms do not turn it."""
+"""Rates and accelerations of an Imu are those of the vehicle only where transforms do not turn it."""
 
 from __future__ import annotations
 

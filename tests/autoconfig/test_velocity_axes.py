@@ -141,7 +141,7 @@ def test_an_odometry_with_a_sound_velocity_goes_before_one_without(tmp_path: Pat
 
 @pytest.mark.parametrize(("east", "taken"), [(6.0, False), (0.1, True)])
 def test_a_velocity_to_the_side_is_none_of_the_vehicle(tmp_path: Path, east: float, taken: bool) -> None:
-    """Of the world, as in Apollo's localization: in a message that says no frame."""
+    """Velocities along world axes, in a message without a frame (Apollo's localization)."""
     pose = {
         "linear_velocity": {"x": 1.0, "y": east, "z": 0.0},
         "angular_velocity": {"x": 0, "y": 0, "z": 0.1},

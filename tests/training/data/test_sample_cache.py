@@ -51,7 +51,7 @@ def test_cached_samples_are_those_of_a_replay(street: Path, recipe: CacheSpec, c
 
 
 def test_logs_are_read_with_returns_as_far_as_the_weights_use_them(street: Path, recipe: CacheSpec) -> None:
-    """What is scored with this configuration sees what was learned from, as in `adapt`."""
+    """Scores with this configuration use the returns that training used, as in `adapt`."""
     far = replace(recipe, spec=replace(recipe.spec, max_range_m=80.0))
     with open_log(street) as log:
         assert [part.max_range_m for part in far.config_for(log).sensors.ranges.values()] == [80.0]
