@@ -100,8 +100,9 @@ def describe(sample: Sample, trained: TrainedInputs) -> Described:
     """Prepare a sample as the weights need it, and describe its inputs."""
     prepared, inputs = prepare_inputs(sample, trained.spec)
     described: dict[str, Float64] = {}
-    if prepared.camera.present and "camera" in trained.profiles:
-        described["camera"] = describe_picture(inputs.image)
+    if (frame := prepared.camera.value) is not None and "camera" in trained.profiles:
+        area = trained.spec.area(frame.width, frame.height)
+        described["camera"] = describe_picture(area.cut(inputs.image))
     if prepared.range.present and "range" in trained.profiles:
         numbers = describe_returns(inputs.returns, inputs.returns_valid)
         if numbers is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from perception.models.config import ModelConfig
 from perception.models.placed_returns import PlacedReturns
-from perception.models.preprocess import InputSpec
+from perception.models.preprocess import InputSpec, PictureArea
 from perception.models.returns_distance import sure_distances
 from perception.models.tensors import Predictions, extra_of
 from perception.plugin import position_issue, positioned
@@ -153,8 +153,7 @@ def _detections(
         return Detections(False, based_on, error="the model gave boxes that are not finite")
     labels = [config.classes[label] for label in np.asarray(predictions.labels)[kept].tolist()]
     size = source_size(sample, spec)
-    scale = np.array(spec.source_from_input(*size) * 2)
-    return Detections(True, based_on, items=scaled_items(labels, columns, scale, size))
+    return Detections(True, based_on, items=source_items(labels, columns, spec.area(*size), size))
 
 
 def _measured(head: Detections, returns: PlacedReturns | None) -> Detections:
@@ -171,8 +170,8 @@ def _measured(head: Detections, returns: PlacedReturns | None) -> Detections:
     return replace(head, items=tuple(items))
 
 
-def scaled_items(
-    labels: Sequence[str], columns: Sequence[Float64], scale: Float64, size: tuple[float, float]
+def source_items(
+    labels: Sequence[str], columns: Sequence[Float64], area: PictureArea, size: tuple[float, float]
 ) -> tuple[Detection, ...]:
     """Return detections in source pixels, clipped to the image; boxes outside it are left out.
 
@@ -180,15 +179,16 @@ def scaled_items(
         labels: [K].
         columns: Scores [K], boxes `xyxy` and their standard deviations [K, 4] in input pixels, distances and
             theirs [K] in metres.
-        scale: [4], source pixels in an input pixel.
+        area: Where the source image lies in the input.
         size: Width and height of the source image.
     """
     scores, boxes, box_std, distance, distance_std = columns
+    corners = np.clip(area.to_source(boxes.reshape(-1, 2, 2)), 0.0, size).reshape(-1, 4)
     rows = zip(
         labels,
         scores.tolist(),
-        np.clip(boxes * scale, 0.0, [*size, *size]).tolist(),
-        np.maximum(box_std * scale, _LEAST_STD).tolist(),
+        corners.tolist(),
+        np.maximum(box_std * (area.scale * 2), _LEAST_STD).tolist(),
         np.maximum(distance, 0.0).tolist(),
         np.maximum(distance_std, _LEAST_STD).tolist(),
         strict=True,

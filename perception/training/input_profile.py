@@ -10,6 +10,7 @@ import numpy as np
 
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.models.input_profile import FEATURES, KEY, LEAST_GROUPS, InputProfile, fit_profile, to_plain
+from perception.models.preprocess import PictureArea
 from perception.models.preprocess.descriptors import describe_picture, describe_returns
 from perception.models.tensors import Inputs
 from perception.training.data.dataset import Dataset
@@ -46,18 +47,19 @@ def measure_profiles(dataset: Dataset, most: int = 600) -> list[InputProfile]:
     for place in range(len(samples)):
         example = samples[place]
         group = place * 2 * LEAST_GROUPS // len(samples) if few_logs else example.id.log
-        for name, described in _described(example.inputs).items():
+        area = dataset.logs[example.id.log].area(example.id.row)
+        for name, described in _described(example.inputs, area).items():
             rows[name].append(described)
             groups[name].append(group)
     profiles = [fit_profile(name, np.array(rows[name]), np.array(groups[name])) for name in rows]
     return [profile for profile in profiles if profile is not None]
 
 
-def _described(inputs: Inputs) -> dict[str, Float64]:
+def _described(inputs: Inputs, area: PictureArea) -> dict[str, Float64]:
     """Return the descriptor of each input that is present."""
     present = dict(zip(SENSORS, inputs.present > 0, strict=True))
     described = {
-        "camera": describe_picture(inputs.image) if present["camera"] else None,
+        "camera": describe_picture(area.cut(inputs.image)) if present["camera"] else None,
         "range": describe_returns(inputs.returns, inputs.returns_valid) if present["range"] else None,
     }
     return {name: numbers for name, numbers in described.items() if numbers is not None}

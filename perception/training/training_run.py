@@ -21,6 +21,7 @@ from perception.simulation.gl import mujoco
 from perception.training.data.augmentation import Augmenter
 from perception.training.data.dataset import Dataset
 from perception.training.data.fit_to_logs import fit_to_logs
+from perception.training.data.input_stats import seen_stretch
 from perception.training.data.loader import BatchSource, Loader
 from perception.training.data.object_pasting import Cutting
 from perception.training.data.sample_cache import find_logs
@@ -253,6 +254,7 @@ def _autocast(config: TrainConfig, device: torch.device) -> bool:
 def _metadata(config: TrainConfig, training: Dataset) -> Checkpoint:
     spec = cache_spec(config)
     preprocess = {**DEFAULT_PREPROCESS, "max_range_m": spec.spec.max_range_m}
+    preprocess["stretch"] = list(seen_stretch(training, spec.model, config.augment.pictures))
     rate_hz = next((rate for log in training.logs if (rate := log.about["status_rate_hz"])), None)
     if rate_hz is not None:
         preprocess["status_rate_hz"] = rate_hz

@@ -16,7 +16,8 @@ from perception.evaluation.metrics.control_errors import ControlErrors
 from perception.evaluation.metrics.detection_calibration import DetectionCalibration
 from perception.evaluation.metrics.mean_average_precision import MeanAveragePrecision
 from perception.models import FusionModel, ModelConfig
-from perception.models.prediction_outputs import NO_SENSOR, extra_heads_of, row_of, scaled_items, values_of
+from perception.models.prediction_outputs import NO_SENSOR, extra_heads_of, row_of, source_items, values_of
+from perception.models.preprocess import InputSpec, PictureArea
 from perception.models.tensors import Inputs, Predictions
 from perception.training.data.dataset import Dataset
 from perception.training.data.training_sample import IGNORED, SampleTruth, TrainingSample, collate
@@ -111,7 +112,7 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
     The whole picture is a region to ignore for each class that is not completely labelled: what is found
     beside the labelled objects is then no false alarm.
     """
-    scale = _source_scale(truth, model)
+    scale = np.array(_input_area(truth, model).scale * 2)
     boxes = None
     if truth.boxes_known > 0:
         width, height = np.asarray(truth.source_size, np.float64).tolist()
@@ -183,12 +184,12 @@ def _items(truth: SampleTruth, predictions: Predictions, model: ModelConfig) -> 
     )
     width, height = np.asarray(truth.source_size, np.float64).tolist()
     kept_columns = [column[kept].astype(np.float64) for column in columns]
-    return scaled_items(labels, kept_columns, _source_scale(truth, model), (width, height))
+    return source_items(labels, kept_columns, _input_area(truth, model), (width, height))
 
 
-def _source_scale(truth: SampleTruth, model: ModelConfig) -> Any:
-    width, height = np.asarray(truth.source_size, np.float64)
-    return np.array([width / model.input_width, height / model.input_height] * 2)
+def _input_area(truth: SampleTruth, model: ModelConfig) -> PictureArea:
+    """Return the whole input as an area, in pixels of the image that truth refers to."""
+    return InputSpec(model.input_width, model.input_height).area(*truth.source_size.tolist())
 
 
 def _channels(values: Any, model: ModelConfig) -> Mapping[str, float] | None:

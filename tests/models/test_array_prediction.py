@@ -18,6 +18,9 @@ import perception
 from perception.align import align
 from perception.logs import Query
 from perception.models import FusionModel
+from perception.models.checkpoint import Checkpoint
+from perception.models.preprocess import BESIDE
+from perception.models.pretrained import about_of
 from perception.types import CameraFrame, Detections, Input, Sample, StatusReading
 from tests.fusion_scenes import lively_model
 from tests.short_logs import write_beginning
@@ -220,3 +223,33 @@ def test_wrong_arrays_say_what_was_expected(model: FusionModel) -> None:
         model.predict(status={"sped": 1.0})
     with pytest.raises(ValueError, match=r"intrinsics \[3, 3\]"):
         model.predict(RGB, intrinsics=np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("share", [(1, 0.5), (0.5, 1)])
+def test_a_picture_of_another_shape_is_answered_as_one_with_grey_beside_it(
+    share: tuple[float, float],
+) -> None:
+    model = lively_model()
+    whole = 2 * model.config.input_width, 2 * model.config.input_height
+    width, height = int(share[0] * whole[0]), int(share[1] * whole[1])
+    image = np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8)
+    beside = (whole[0] - width) // 2, (whole[1] - height) // 2
+    padding = ((beside[1], beside[1]), (beside[0], beside[0]), (0, 0))
+    k = np.array([[30.0, 0, width / 2], [0, 30, height / 2], [0, 0, 1]])  # every point is in the picture
+    moved = k + np.array([[0, 0, beside[0]], [0, 0, beside[1]], [0, 0, 0]])
+    give = partial(model.predict, points=POINTS, camera_from_points=POSE, min_score=0.0)
+    padded = give(np.pad(image, padding, constant_values=BESIDE), intrinsics=moved)
+    model.about = Checkpoint(
+        config=model.config, preprocess={**about_of(model).preprocess, "stretch": [1, 1]}
+    )
+    output = give(image, intrinsics=k)
+    found, expected = output["class"], padded["class"]
+    assert isinstance(found, Detections)
+    assert isinstance(expected, Detections)
+    shifted = [np.subtract(item.xyxy, beside * 2) for item in expected.items]
+    inside = [np.clip(box, 0, [width, height] * 2) for box in shifted]
+    seen = [box for box in inside if box[0] < box[2] and box[1] < box[3]]
+    np.testing.assert_allclose([item.xyxy for item in found.items], seen, atol=0.05)
+    assert output.control is not None
+    assert padded.control is not None
+    assert output.control["curvature"].value == pytest.approx(padded.control["curvature"].value, abs=1e-5)

@@ -24,7 +24,7 @@ from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
 from perception.errors import LogError
 from perception.logs import decoder, open_log
 from perception.models.checkpoint import Checkpoint, load_checkpoint
-from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.preprocess import BESIDE, InputSpec, prepare_inputs
 from perception.models.tensors import Inputs
 from perception.pipeline import context_of
 from perception.plugin import HasPlainLoop, load_plugin
@@ -48,7 +48,7 @@ class NaiveLoop:
         limits = [section.max_range_m for section in setup.config.sensors.ranges.values()]
         max_range = max(limits, default=None)
         self._spec = InputSpec.of(meta.config, meta.preprocess, max_range)
-        self._resize = v2.Resize((self._spec.height, self._spec.width), antialias=True)
+        self._resize = v2.functional.resize
         self._base_mib = float("nan")
 
     def run(self, warm: bool = False) -> MeasuredRun:
@@ -97,11 +97,15 @@ class NaiveLoop:
         if pixels is None:
             raise LogError(f"an image does not decode: {self._setup.log}")
         image = torch.from_numpy(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).permute(2, 0, 1)
+        area = self._spec.area(frame.width, frame.height)
+        resized = self._resize(image, [area.height, area.width], antialias=True)
+        beside = area.left, area.left, area.top, area.top
+        whole = torch.nn.functional.pad(resized, beside, value=BESIDE)
         _, rest = prepare_inputs(sample.with_absent({"camera": "above"}), self._spec)
         present = rest.present.copy()
         present[0] = 1.0
         others = Inputs(*(torch.from_numpy(np.ascontiguousarray(array))[None] for array in rest))
-        inputs = others._replace(image=self._resize(image)[None], present=torch.from_numpy(present)[None])
+        inputs = others._replace(image=whole[None], present=torch.from_numpy(present)[None])
         with torch.inference_mode():
             predictions = self._model(Inputs(*(tensor.to(self._setup.device) for tensor in inputs)))
             found = type(predictions)(*(tensor[0].cpu().numpy() for tensor in predictions))

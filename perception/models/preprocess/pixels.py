@@ -5,6 +5,7 @@ An EXIF orientation is ignored: intrinsics and truth refer to the pixels as the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -36,6 +37,9 @@ _REDUCED = {
 NEARLY_THERE = 1.5
 """Linear interpolation loses nothing on an axis that shrinks by less (`spec` has the measurements)."""
 
+BESIDE = 114
+"""Level of all colours beside a picture: a mean of pictures (as in YOLOv5)."""
+
 _COLOURS = {  # of a layout without its bits; OpenCV's letters name the second pixels of the second row
     "bayer_rggb": cv2.COLOR_BayerBG2BGR,
     "bayer_bggr": cv2.COLOR_BayerRG2BGR,
@@ -56,11 +60,21 @@ class UnusableImage(Exception):
 
 
 def image_pixels(frame: CameraFrame, spec: InputSpec) -> Pixels:
-    """Return the image at the input size: uint8 [3, H, W], RGB.
+    """Return the image at the input size: uint8 [3, H, W], RGB, grey where it does not fill the input.
 
     Raises:
         UnusableImage: The image is too large, cut short, or does not decode.
     """
+    area = spec.area(frame.width, frame.height)
+    if (area.width, area.height) == (spec.width, spec.height):
+        return _whole_input(frame, spec)
+    pixels = np.full((3, spec.height, spec.width), BESIDE, np.uint8)
+    area.cut(pixels)[:] = _whole_input(frame, replace(spec, width=area.width, height=area.height))
+    return pixels
+
+
+def _whole_input(frame: CameraFrame, spec: InputSpec) -> Pixels:
+    """Return an image that fills the input."""
     layout = layout_name(frame.format)
     if frame.colours:
         return _video_pixels(frame, spec)

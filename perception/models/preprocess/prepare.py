@@ -31,13 +31,14 @@ def prepare_inputs(sample: Sample, spec: InputSpec) -> tuple[Sample, Inputs]:
     returns = np.zeros((spec.returns, len(RETURN_CHANNELS)), dtype=np.float32)
     valid = np.zeros(spec.returns, dtype=np.float32)
     status = np.zeros((spec.status_steps, len(spec.status)), dtype=np.float32)
-    if sample.camera.value is not None:
+    if (frame := sample.camera.value) is not None:
+        area = spec.area(frame.width, frame.height)
         try:
-            image = image_pixels(sample.camera.value, spec)
+            image = image_pixels(frame, spec)
         except UnusableImage as error:
             absent["camera"] = Absent.with_detail("undecodable", str(error))
         else:
-            if _is_blank(image):  # networks see objects in it that are not there
+            if _is_blank(area.cut(image)):  # networks see objects in it that are not there
                 absent["camera"], image = "the picture is of one colour: a covered or a broken camera", None
     try:
         merged = merged_returns(sample, spec)

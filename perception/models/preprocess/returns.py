@@ -172,8 +172,10 @@ def _input_pixels(
     (ahead,) = (xyz[2] > 1e-3).nonzero()
     lens = calibration.distortion, calibration.distortion_model
     pixels = project(xyz.take(ahead, 1).T, calibration.intrinsics, *lens)
-    pixels = (pixels / spec.source_from_input(calibration.width, calibration.height)).astype(np.float32)
-    inside = ((pixels >= 0) & (pixels < (spec.width, spec.height))).all(1)
+    area = spec.area(calibration.width, calibration.height)
+    pixels = area.to_input(pixels).astype(np.float32)
+    low, size = (area.left, area.top), (area.width, area.height)
+    inside = ((pixels >= low) & (pixels - low < size)).all(1)
     hits = ahead[inside]
     u[hits], v[hits] = pixels[inside].T
     in_image[hits] = True

@@ -22,7 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perception.types import Float64
 
 if TYPE_CHECKING:
     from perception.models.config import ModelConfig
@@ -31,12 +37,47 @@ Interpolation = Literal["auto", "area", "linear", "box"]
 
 
 @dataclass(frozen=True, slots=True)
+class PictureArea:
+    """Where a source image lies in the input.
+
+    Attributes:
+        left, top, width, height: Input pixels. As many are left on the left as on the right, and above as
+            below, so that a mirrored image lies at the same place.
+        scale: Pixels of the source image in an input pixel, across and down.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    scale: tuple[float, float]
+
+    def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the part [3, h, w] of an input image [3, H, W] that the source image fills; a view."""
+        return image[:, self.top : self.top + self.height, self.left : self.left + self.width]
+
+    @property
+    def input_size(self) -> tuple[float, float]:
+        """Return the width and height of the whole input, in pixels of the source image."""
+        return (2 * self.left + self.width) * self.scale[0], (2 * self.top + self.height) * self.scale[1]
+
+    def to_input(self, pixels: Float64) -> Float64:
+        """Return positions [..., 2] (across, down) in the source image in input pixels."""
+        placed: Float64 = pixels / self.scale + (self.left, self.top)
+        return placed
+
+    def to_source(self, pixels: Float64) -> Float64:
+        """Return positions [..., 2] (across, down) in the input in pixels of the source image."""
+        placed: Float64 = (pixels - (self.left, self.top)) * self.scale
+        return placed
+
+
+@dataclass(frozen=True, slots=True)
 class InputSpec:
     """The shapes and rules of the arrays of `prepare_inputs`.
 
     Attributes:
-        width, height: Input pixels. The image is resized to them, each axis with its own scale, so that every
-            source pixel counts and a box is scaled back by one factor for each axis.
+        width, height: Input pixels. The image is resized to them, each axis with its own scale.
         returns: M, the number of rows that returns are reduced to.
         status: Names of the status channels, in the order of the model.
         status_steps: T.
@@ -48,6 +89,9 @@ class InputSpec:
             decoded at half, to 352 x 352: mean error 0.0041, area 0.0031, linear 0.0086).
         decode_scale: 1, 2, 4 or 8. JPEGs are decoded at down to 1/scale, in the DCT, as long as the image
             still covers the input size.
+        stretch: How much wider a picture may become for its height: the least and the most that the model
+            knows from its training. A picture of another shape is resized up to that limit, to the middle
+            of the input; the rest is grey. The default has no limits.
     """
 
     width: int = 512
@@ -58,6 +102,7 @@ class InputSpec:
     max_range_m: float = 30.0
     interpolation: Interpolation = "auto"
     decode_scale: int = 2
+    stretch: tuple[float, float] = (0.0, inf)
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "returns", "status_steps"):
@@ -69,6 +114,8 @@ class InputSpec:
             raise ValueError(f"interpolation must be auto, area, linear or box, found {self.interpolation!r}")
         if not isinstance(self.max_range_m, int | float) or not self.max_range_m > 0:
             raise ValueError(f"max_range_m must be positive, found {self.max_range_m}")
+        if not (len(self.stretch) == 2 and 0 <= self.stretch[0] <= 1 <= self.stretch[1]):
+            raise ValueError(f"stretch must be one number up to 1 and one from 1 on, found {self.stretch}")
 
     @classmethod
     def of(
@@ -78,8 +125,8 @@ class InputSpec:
 
         Args:
             config: The model.
-            preprocess: The checkpoint's `decode_scale`, `interpolation` and `max_range_m`; missing values
-                have their defaults, except `interpolation`, which is then `area`.
+            preprocess: The checkpoint's `decode_scale`, `interpolation`, `max_range_m` and `stretch`; missing
+                values have their defaults, except `interpolation`, which is then `area`.
             max_range_m: Overrides the checkpoint's.
 
         Raises:
@@ -90,6 +137,8 @@ class InputSpec:
             for key in ("decode_scale", "interpolation", "max_range_m")
             if key in preprocess
         }
+        if "stretch" in preprocess:
+            given["stretch"] = tuple(preprocess["stretch"])
         given.setdefault("interpolation", "area")  # the only interpolation of early checkpoints
         if max_range_m is not None:
             given["max_range_m"] = max_range_m
@@ -102,6 +151,18 @@ class InputSpec:
             **given,
         )
 
-    def source_from_input(self, width: int, height: int) -> tuple[float, float]:
-        """Return the scales sx, sy from input pixels to pixels of a source image of that size."""
-        return width / self.width, height / self.height
+    def area(self, width: float, height: float) -> PictureArea:
+        """Return where a source image of that size lies in the input."""
+        width, height = max(width, 1), max(height, 1)
+        stretch = self.width * height / (self.height * width)
+        wanted = min(max(stretch, self.stretch[0]), self.stretch[1])
+        columns = _centred(self.width, min(wanted / stretch, 1.0))
+        rows = _centred(self.height, min(stretch / wanted, 1.0))
+        corner = (self.width - columns) // 2, (self.height - rows) // 2
+        return PictureArea(*corner, columns, rows, (width / columns, height / rows))
+
+
+def _centred(size: int, share: float) -> int:
+    """Return about that share of a number of pixels, so that as many are left on either side."""
+    beside = min(round(size * (1 - share) / 2), (size - 1) // 2)
+    return size - 2 * beside

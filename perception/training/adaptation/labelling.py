@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from perception.models import FusionModel
+from perception.models.preprocess import PictureArea
 from perception.training.adaptation.agreement import agreed_boxes
 from perception.training.adaptation.enlarged_views import seen_enlarged
 from perception.training.adaptation.labelled_dataset import LabelledDataset, neighbours_of
@@ -47,30 +48,27 @@ def labelled(
     agreed = agreed_boxes(views, neighbours_of(dataset), seen_enlarged(model, dataset, views))
     rules = class_rules(agreed, len(spec.model.classes))
     labels = {
-        sample: labels_of(boxes, rules, values, _source_size(dataset, sample))
+        sample: labels_of(boxes, rules, values, _area(dataset, sample).input_size)
         for sample, boxes, values in zip(dataset.ids, agreed, control, strict=True)
     }
     labels = _with_distances(labels, dataset, spec)
     return Labelled(LabelledDataset(dataset, labels), _counts(labels, rules, spec.model.classes))
 
 
-def in_source_pixels(boxes: Float32 | Float64, size: Float32 | Float64, spec: CacheSpec) -> Float64:
-    """Return boxes `xyxy` of the model's input in pixels of a picture of a size [2] (width, height)."""
-    sx, sy = spec.spec.source_from_input(int(size[0]), int(size[1]))
-    scaled: Float64 = boxes.astype(np.float64) * np.array([sx, sy, sx, sy])
-    return scaled
+def in_source_pixels(boxes: Float32 | Float64, dataset: Dataset, sample: SampleId) -> Float64:
+    """Return boxes `xyxy` [N, 4] of the model's input in pixels of the picture of a sample."""
+    corners = boxes.astype(np.float64).reshape(-1, 2, 2)
+    return _area(dataset, sample).to_source(corners).reshape(-1, 4)
 
 
-def _source_size(dataset: Dataset, sample: SampleId) -> Float64:
-    return np.array(dataset.logs[sample.log].column("source_size")[sample.row], np.float64)
+def _area(dataset: Dataset, sample: SampleId) -> PictureArea:
+    return dataset.logs[sample.log].area(sample.row)
 
 
 def _with_distances(
     labels: dict[SampleId, SampleTruth], dataset: Dataset, spec: CacheSpec
 ) -> dict[SampleId, SampleTruth]:
-    boxes = {
-        sample: in_source_pixels(truth.boxes, truth.source_size, spec) for sample, truth in labels.items()
-    }
+    boxes = {sample: in_source_pixels(truth.boxes, dataset, sample) for sample, truth in labels.items()}
     names = {s: [spec.model.classes[label] for label in truth.labels] for s, truth in labels.items()}
     measured = measured_distances(dataset, spec, boxes, names)
     return {

@@ -56,7 +56,7 @@ def _rule(scores: Float64, certain: Float64) -> ClassRule:
 
 
 def labels_of(
-    agreed: AgreedBoxes, rules: Sequence[ClassRule], control: Float64, source_size: Float64
+    agreed: AgreedBoxes, rules: Sequence[ClassRule], control: Float64, source_size: tuple[float, float]
 ) -> SampleTruth:
     """Return the labels of one sample; distances are not known yet.
 

@@ -52,8 +52,7 @@ def self_check(
     seen = [view.plain.take(view.plain.scores >= COUNTED_SCORE) for view in views]
     boxes, names = {}, {}
     for sample, kept in zip(dataset.ids, seen, strict=True):
-        size = np.array(dataset.logs[sample.log].column("source_size")[sample.row])
-        boxes[sample] = in_source_pixels(kept.boxes, size, spec)
+        boxes[sample] = in_source_pixels(kept.boxes, dataset, sample)
         names[sample] = [model.config.classes[label] for label in kept.labels]
     measured = measured_distances(dataset, spec, boxes, names)
     rows = []

@@ -24,7 +24,7 @@ from perception.autoconfig.log_times import sensor_start_ns
 from perception.config import Config
 from perception.errors import LogError
 from perception.logs import Damage, Log, Query
-from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.preprocess import prepare_inputs
 from perception.models.tensors import Inputs
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.training_sample import IGNORED
@@ -220,10 +220,9 @@ class _Writer:
         ]
         rows = np.zeros(len(boxes), BOX)
         if boxes:
-            spec: InputSpec = self.spec.spec
-            scale = np.array([spec.width / size[0], spec.height / size[1]] * 2)
+            corners = np.array([box.xyxy for box in boxes]).reshape(-1, 2, 2)
             rows["label"] = [self._classes.get(box.label, 0) for box in boxes]
-            rows["xyxy"] = np.array([box.xyxy for box in boxes]) * scale
+            rows["xyxy"] = self.spec.spec.area(*size).to_input(corners).reshape(-1, 4)
             rows["distance_m"] = [box.distance_m for box in boxes]
             rows["visible"] = [IGNORED if box.ignore else box.visible for box in boxes]
         return rows

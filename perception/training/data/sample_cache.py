@@ -20,7 +20,7 @@ from perception.config import Config
 from perception.errors import ConfigError, OutputError
 from perception.logs import Log, is_log, open_log
 from perception.logs.log_patterns import is_pattern, matched_logs
-from perception.models.preprocess import InputSpec, image_pixels
+from perception.models.preprocess import InputSpec, PictureArea, image_pixels
 from perception.models.tensors import RETURN_CHANNELS, Inputs
 from perception.remote import is_remote, log_path
 from perception.training.data.cache_spec import CacheSpec
@@ -89,7 +89,7 @@ class CachedLog:
             boxes_known=np.array(self._arrays["boxes_known"][row]),
             control=np.array(self._arrays["control"][row]),
             measured=np.array(self._arrays["measured"][row]),
-            source_size=np.array(self._arrays["source_size"][row]),
+            source_size=np.array(self.area(row).input_size, np.float32),
             extra=np.array(self._arrays["extra"][row] if "extra" in self._arrays else (), np.float32),
         )
         return TrainingSample(inputs, truth, SampleId(log_index, row))
@@ -106,6 +106,10 @@ class CachedLog:
             return np.array(data).reshape(shape)
         encoding = self.about["formats"][number]
         return image_pixels(CameraFrame("", 0, 0, "", bytes(data), encoding, width, height, step), self._spec)
+
+    def area(self, row: int) -> PictureArea:
+        """Return where the image that the truth of a sample refers to lies in the input."""
+        return self._spec.area(*self._arrays["source_size"][row].tolist())
 
     def column(self, name: str) -> Any:
         """Return one array over all samples, mapped; `stamp_ns` holds the samples' stamps."""

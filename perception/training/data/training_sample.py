@@ -25,7 +25,7 @@ class SampleTruth(NamedTuple):
     boxes_known: Float32  # [B] 0: nothing is known about objects at this sample
     control: Float32  # [B, A] physical units, NaN where unknown
     measured: Float32  # [B, A] the command in force now, NaN where unknown
-    source_size: Float32  # [B, 2] width, height of the image that truth refers to, source pixels
+    source_size: Float32  # [B, 2] width, height of the input in pixels of the image that truth refers to
     extra: Float32 = np.zeros(0, np.float32)  # [B, E] of further heads (`truth_columns`), NaN where unknown
     complete: Float32 = np.ones(1, np.float32)  # [B, C] 1: every object of the class has a box; 0: maybe not
 

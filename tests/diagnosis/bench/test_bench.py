@@ -23,7 +23,7 @@ from perception.errors import PluginError
 from perception.logs import Log, Query, decode, open_log
 from perception.logs.video.facts import video_facts
 from perception.models import FusionModel
-from perception.models.checkpoint import Checkpoint, save_checkpoint
+from perception.models.checkpoint import DEFAULT_PREPROCESS, Checkpoint, save_checkpoint
 from perception.pipeline import ReplayOptions, Span, replay
 from perception.plugin import Context, Plugin
 from perception.sinks import Sink
@@ -195,13 +195,16 @@ def test_a_plugin_that_computes_in_step_has_no_constant() -> None:
         kept(MemoryPlugin(), constant=True)
 
 
-def test_the_naive_loop_gives_what_the_plugin_gives(scene: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(64, 32), (64, 12)])
+def test_the_naive_loop_gives_what_the_plugin_gives(size: tuple[int, int], tmp_path: Path) -> None:
     import torch
 
     from perception.plugin import load_plugin
 
+    scene = write_scene(tmp_path / "scene.mcap", duration_s=1.0, image_size=size)
     weights = tmp_path / "small.safetensors"
-    save_checkpoint(weights, FusionModel(SMALL, seed=3), Checkpoint(SMALL))
+    about = Checkpoint(SMALL, preprocess={**DEFAULT_PREPROCESS, "stretch": [1, 1]})
+    save_checkpoint(weights, FusionModel(SMALL, seed=3), about)
     threads = torch.get_num_threads()
     try:
         with open_log(scene) as log:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perception.logs.decoding.image_header import read_extent, read_header
-from perception.models.preprocess import InputSpec, image_pixels
+from perception.models.preprocess import BESIDE, InputSpec, PictureArea, image_pixels
 from perception.models.preprocess.pixels import UnusableImage
 from perception.models.preprocess.spec import Interpolation
 from tests.models.preprocess.build import encoded, frame_of, picture
@@ -178,7 +178,57 @@ def test_each_axis_is_stretched_to_the_input() -> None:
     pixels = image_pixels(frame_of(encoded(tall, ".png")), SPEC)
     assert pixels[:, :15].max() == 0
     assert pixels[:, 17:].min() == 255
-    assert SPEC.source_from_input(50, 200) == (50 / 64, 200 / 32)
+    assert SPEC.area(50, 200) == PictureArea(0, 0, 64, 32, (50 / 64, 200 / 32))
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 40), (40, 320), (96, 48), (100, 61)])
+def test_a_picture_is_stretched_no_more_than_the_limits(width: int, height: int) -> None:
+    image = picture(width, height)
+    spec = replace(SPEC, stretch=(0.9, 1.2))
+    pixels = image_pixels(frame_of(encoded(image, ".png"), "png", (width, height)), spec)
+    area = spec.area(width, height)
+    alone = replace(SPEC, width=area.width, height=area.height)
+    np.testing.assert_array_equal(
+        area.cut(pixels), image_pixels(frame_of(encoded(image, ".png"), "png"), alone)
+    )
+    beside = np.ones((3, 32, 64), bool)
+    area.cut(beside)[:] = False
+    assert (pixels[beside] == BESIDE).all()
+    assert pixels[beside].size == 3 * (32 * 64 - area.width * area.height)
+
+
+@given(
+    width=st.integers(1, 4000),
+    height=st.integers(1, 4000),
+    least=st.floats(0.1, 1.0),
+    most=st.floats(1.0, 5.0),
+)
+def test_the_area_of_a_picture(width: int, height: int, least: float, most: float) -> None:
+    spec = replace(SPEC, stretch=(least, most))
+    area = spec.area(width, height)
+    assert (area.left, area.top) == ((64 - area.width) / 2, (32 - area.height) / 2)
+    assert min(area.left, area.top) == 0
+    across, down = area.scale
+    assert (across * area.width, down * area.height) == pytest.approx((width, height))
+    stretch = 64 * height / (32 * width)
+    if least <= stretch <= most:
+        assert (area.width, area.height) == (64, 32)
+    elif min(area.width, area.height) > 8:  # smaller ones are a pixel off in many
+        assert down / across == pytest.approx(min(max(stretch, least), most), rel=0.15)
+    corners = np.array([[[0.0, 0.0], [width, height]]])
+    np.testing.assert_allclose(
+        area.to_source(area.to_input(corners)), corners, atol=1e-9 * max(width, height)
+    )
+    np.testing.assert_allclose(
+        area.to_input(corners)[0], [[area.left, area.top], [64 - area.left, 32 - area.top]], atol=1e-9
+    )
+    np.testing.assert_allclose(area.input_size, (64 * across, 32 * down))
+
+
+@pytest.mark.parametrize("limits", [(1.1, 1.5), (0.5, 0.9), (-1.0, 2.0), (float("nan"), 2.0)])
+def test_limits_of_stretching_include_none(limits: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="stretch must be"):
+        replace(SPEC, stretch=limits)
 
 
 def test_enlarging_keeps_the_picture() -> None:

@@ -11,8 +11,9 @@ from perception.models import default_stats
 from perception.models.tensors import RETURN_CHANNELS
 from perception.training.data.cache_spec import CacheSpec
 from perception.training.data.dataset import Dataset
-from perception.training.data.input_stats import measure_stats
+from perception.training.data.input_stats import BEYOND, measure_stats, seen_stretch
 from perception.training.data.sample_cache import CachedLog, cached_log
+from perception.training.train_config import PictureConfig
 from tests.scripted_scene import write_scene
 from tests.training.conftest import SHAPE
 
@@ -53,3 +54,16 @@ def test_a_sensor_and_a_truth_that_are_not_there_keep_their_defaults(
     assert found.control == default.control
     assert found.log_distance == default.log_distance
     assert found.status != default.status
+
+
+def test_the_shapes_that_training_shows(cached: CachedLog, recipe: CacheSpec, tmp_path: Path) -> None:
+    width, height = cached.column("source_size")[0].tolist()
+    stretch = round(SHAPE.input_width * height / (SHAPE.input_height * width), 3)
+    samples = dataset(cached)
+    most = pytest.approx(max(BEYOND * stretch, 1), abs=1e-3)
+    assert seen_stretch(samples, SHAPE, PictureConfig()) == (min(stretch, 1), most)
+    assert seen_stretch(samples, SHAPE, PictureConfig(mosaic=0.5)) == (min(stretch, 1), most)
+    drawn = seen_stretch(samples, SHAPE, PictureConfig(mosaic=0.5, drives=0.5))
+    assert drawn == (min(stretch, 1), max(stretch, 1.5))
+    blind = write_scene(tmp_path / "a.mcap", duration_s=1.0, camera=False)
+    assert seen_stretch(dataset(cached_log(blind, recipe, tmp_path)), SHAPE, PictureConfig()) == (1, BEYOND)

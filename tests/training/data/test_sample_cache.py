@@ -14,7 +14,7 @@ from perception.config.safe_yaml import parse_yaml
 from perception.errors import ConfigError, LogError, OutputError
 from perception.logs import open_log
 from perception.logs.perception_proto import decode_truth, encode_truth
-from perception.models.preprocess import prepare_inputs
+from perception.models.preprocess import BESIDE, prepare_inputs
 from perception.training.data import cache_spec, cache_writer
 from perception.training.data.augmentation import too_hard
 from perception.training.data.cache_spec import CacheSpec
@@ -231,6 +231,26 @@ def test_regions_to_ignore_are_neither_learned_nor_scored(recipe: CacheSpec, tmp
     for sample in samples:
         assert too_hard(sample.truth, 0.0, 0.0).all()
         assert all(box.ignore and not box.label for box in truth_of(sample.truth, recipe.model).boxes or ())
+
+
+def test_boxes_and_pictures_lie_where_the_limits_of_stretching_put_them(
+    street: Path, recipe: CacheSpec, cached: CachedLog, tmp_path: Path
+) -> None:
+    """Of a picture that fills only part of the input."""
+    spec = replace(recipe, spec=replace(recipe.spec, width=256, stretch=(1.0, 1.0)))
+    wider = cached_log(street, spec, tmp_path)
+    area = wider.area(0)
+    assert area.left > 10
+    row = next(row for row in range(len(cached)) if len(cached.boxes(row)))
+    assert area.input_size[0] == pytest.approx(wider.sample(row).truth.source_size[0])
+    in_image = [
+        log.area(row).to_source(np.reshape(log.boxes(row)["xyxy"], (-1, 2, 2))) for log in (cached, wider)
+    ]
+    np.testing.assert_allclose(*in_image, atol=1e-3)
+    image = wider.sample(row).inputs.image
+    assert (image[:, :, : area.left] == BESIDE).all()
+    assert (image[:, :, area.left + area.width :] == BESIDE).all()
+    assert area.cut(image).std() > 10
 
 
 def test_boxes_beside_the_picture_are_not_learned(recipe: CacheSpec, tmp_path: Path) -> None:
