@@ -62,8 +62,8 @@ class FeatureBatch(NamedTuple):
 
 
 IGNORED = -1.0
-"""The visible fraction of a region to ignore, below every `min_visible`: neither learned nor punished, whatever
-the class of the prediction."""
+"""The visible fraction of a region to ignore, below every `min_visible`: neither learned nor punished,
+whatever the class of the prediction."""
 
 IGNORED_FOR_CLASS = -2.0
 """The same of a region for the class of its label alone: predictions of other classes are punished there."""

@@ -170,7 +170,7 @@ def test_a_region_that_is_cut_off_stays_a_region_of_its_kind() -> None:
     for marked in (IGNORED, IGNORED_FOR_CLASS):
         crowd = picture((0, (10, 10, 120, 60)), visible=marked)
         for seed in range(8):
-            mixed = mixed_picture(crowd, MOSAIC, np.random.default_rng(seed), lambda _: crowd)
+            mixed = mixed_picture(crowd, MOSAIC, np.random.default_rng(seed), lambda _, crowd=crowd: crowd)
             assert set(mixed.truth.visible.tolist()) == {marked}
 
 
