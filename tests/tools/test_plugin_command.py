@@ -58,6 +58,19 @@ def test_the_list_reads_at_80_columns(
     assert "fusion" in text
 
 
+@pytest.mark.parametrize("width", [30, 50, 60, 70, 80, 120])
+def test_no_word_of_the_list_is_broken(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run(["plugin", "list"]) == 0
+    text = capsys.readouterr().out.split("\ndetector: Any")[0]
+    words = text.translate(str.maketrans(",;:", "   ")).split()
+    for word in ("perception-fusion", "detector", "camera", "range", "control", "memory", "batch"):
+        assert word in words
+    assert max(map(len, text.splitlines())) <= width
+
+
 def test_a_faulty_plugin_is_listed_with_its_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
