@@ -268,7 +268,7 @@ class LogSource:
         yield from self._aligner.flush()
 
     def _goes_on(self, until_ns: int) -> bool:
-        """Return whether the next message closes samples by then. One with which time breaks makes none, and so
+        """Return whether the next message closes samples by then. One with which time breaks makes none, nor
         does one that an injected fault takes away."""
         due_ns = self._aligner.due_ns()
         if due_ns is None or due_ns > until_ns:
