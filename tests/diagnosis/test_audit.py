@@ -18,6 +18,7 @@ from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perception.align.ledger import Ledger
 from perception.autoconfig import complete_config
 from perception.config import Config, parse_config
 from perception.diagnosis.audit import Audit, Delay, Finding, TopicTimes, audit, survey_times
@@ -25,6 +26,7 @@ from perception.diagnosis.audit.log_contents import ScanContents
 from perception.errors import PerceptionError
 from perception.logs import open_log
 from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.pipeline.log_source import LogSource
 from perception.types import DepthImage, Schema, TruthBox
 from tests.scripted_scene import write_scene
 from tests.small_logs import START_NS, SmallLog, foxglove_schema
@@ -142,6 +144,17 @@ def test_stamps_that_go_back_are_found(tmp_path: Path) -> None:
     finding = the(audit_of(log, tmp_path), "stamps_back")
     assert "go back 1 time, by up to" in finding.text
     assert finding.heads == ("distance",)
+
+
+def test_a_clock_that_steps_back_by_less_than_a_second_says_what_it_costs(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=2).image(seconds=2, start_s=1.45, delay_s=0.55).scan(seconds=4)
+    assert "; 5 messages until the stamps have caught up are late, and not used" in (
+        the(audit_of(log, tmp_path), "stamps_back").text
+    )
+    with open_log(log.write(tmp_path / "log.mcap")) as opened:
+        ledger = Ledger()
+        list(LogSource(opened, complete_config(opened).config, ledger).samples())
+    assert ledger.rows()["/camera/image"]["late"] == 5
 
 
 def test_a_clock_that_jumps_back_says_that_replay_starts_anew(tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ class TopicTimes:
         """Return the seconds between stamps, in the order of arrival; negative where they go back."""
         return np.diff(np.asarray(self.stamps, dtype=np.int64)).astype(np.float64) / 1e9
 
+    def overtaken(self) -> int:
+        """Return how many stamps are not beyond that of an earlier message, by up to a second: after a
+        larger step back, replay starts anew."""
+        count, newest_ns = 0, -1
+        for stamp_ns in self.stamps:
+            if newest_ns - 1_000_000_000 <= stamp_ns <= newest_ns:
+                count += 1
+            else:
+                newest_ns = stamp_ns
+        return count
+
 
 def _without_lone(delays_ms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return delays in which one that is far from both of its neighbours is that of a neighbour.
