@@ -215,6 +215,21 @@ def test_a_clock_offset_weighs_by_what_it_breaks(tmp_path: Path, delay_s: float,
         )
 
 
+@pytest.mark.parametrize("standing_s", [1.5, 4.0])
+def test_a_recorder_that_stood_still_says_nothing_of_the_clocks(tmp_path: Path, standing_s: float) -> None:
+    """It writes what it received meanwhile topic by topic, in a burst."""
+    log = SmallLog().image(seconds=20).scan(seconds=20).status(seconds=20)
+    period = round(standing_s * 1e9)
+    rows = [((row[0] - START_NS) // period, row[1], row) for row in log.rows]
+    log.rows = [
+        (START_NS + (turn + 1) * period + 20_000 * index, *row[1:])
+        for index, (turn, _, row) in enumerate(sorted(rows, key=lambda row: row[:2]))
+    ]
+    found = audit_of(log, tmp_path)
+    assert "clock_offset" not in {finding.code for finding in found.findings}
+    assert "silent" in {finding.code for finding in found.findings}
+
+
 def test_a_slow_camera_is_no_clock_that_differs(tmp_path: Path) -> None:
     log = SmallLog().image(delay_s=0.25).calibration().transforms().scan(delay_s=0.02)
     finding = the(audit_of(log, tmp_path), "clock_offset")
