@@ -81,7 +81,7 @@ def read_manifest(point: EntryPoint) -> Manifest:
 
 
 def _zipped(point: EntryPoint, path: Path) -> bytes | None:
-    """Return the bytes of a file of a package in an archive (`zipimport`); None: the package is in a folder."""
+    """Return the bytes of a file of a package in an archive (`zipimport`); None: the package is none."""
     spec = importlib.util.find_spec(point.value.partition(":")[0].split(".")[0])
     loader = spec.loader if spec is not None else None
     if not isinstance(loader, zipimporter):
