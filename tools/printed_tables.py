@@ -87,9 +87,9 @@ def print_words(console: Console, columns: Sequence[str], rows: Sequence[Cells])
     ]
     room = console.width - 2 - 3 * (len(columns) - 1) - sum(widths)
     if room < 0:
-        for name, *cells in rows:
-            facts = [f"{head} {cell}" for head, cell in zip(columns[1:], cells, strict=True) if str(cell)]
-            text = f"{name}: {'; '.join(facts)}"
+        for row in rows:
+            facts = [f"{head} {cell}" for head, cell in zip(columns[1:], row[1:], strict=True) if str(cell)]
+            text = f"{row[0]}: {'; '.join(facts)}"
             for line in wrap(text, console.width, break_long_words=False, break_on_hyphens=False):
                 console.print(Text(line), soft_wrap=True)
         return

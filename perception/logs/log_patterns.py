@@ -70,7 +70,7 @@ def matched_logs(path: Path) -> list[Path]:
     """
     if isinstance(path, RemotePath):
         try:
-            return sorted(remote_glob(path.url), key=lambda found: found.url.split("/"))
+            return sorted(remote_glob(path.url), key=lambda found: str(found).split("/"))
         except OSError as error:
             raise LogError(f"{error.strerror or error}: {path}") from None
     names = (log_path(name) for name in sorted(glob(str(path), recursive=True), key=_parts))

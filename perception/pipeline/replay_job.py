@@ -127,11 +127,7 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
         check_files(job, choice.config)
         sinks, copy = _sinks(job, choice.config)
         sinks += job.sinks
-        file_of = log.file_of if isinstance(log, DriveLog) else None
-        listener = None
-        if job.ledger is not None:
-            ledger = LedgerFile(job.ledger, file_of, drop_unread=job.writes_several)
-            listener = stack.enter_context(ledger)
+        listener = None if job.ledger is None else stack.enter_context(_ledger_file(job, job.ledger, log))
         plugin = load_plugin(choice.config.plugin.name)
         monitor = (
             job.monitor(plugin, publish=to_values(sinks), remark=to_remarks(sinks))
@@ -220,6 +216,11 @@ def check_files(job: ReplayJob, config: Config) -> None:
     reads = files_read([job.log], config, job.config)
     check_paths(reads, writes, force=job.force)
     check_tables(job.tables.place if job.tables is not None else None, reads)
+
+
+def _ledger_file(job: ReplayJob, path: Path, log: Log) -> LedgerFile:
+    file_of = log.file_of if isinstance(log, DriveLog) else None
+    return LedgerFile(path, file_of, drop_unread=job.writes_several)
 
 
 def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any]:

@@ -26,7 +26,7 @@ def print_listing(installed: list[Installed]) -> None:
             "No plugins are installed. One is a package with an entry point in 'perception.plugins'."
         )
         return
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for item in installed:
         source = Text(f"{item.distribution} {item.version}".strip())
         manifest = item.manifest

@@ -129,7 +129,7 @@ def _hidden(truth: DenseTruth, ignored: Tensor, classes: int, grid: Grid) -> tup
     own = labels[:, None] == torch.arange(classes, device=labels.device)[:, None]
     of_class = ((own | every[:, None]) & which[:, None]).to(truth.boxes.dtype)  # [B, C, N]
     around = (_gaussians(truth, which, grid) >= TAUGHT_FROM).flatten(2).to(of_class.dtype)
-    at_centres = (of_class @ around > 0).unflatten(2, (grid.height, grid.width))
+    at_centres = (of_class @ around > 0).reshape(-1, classes, grid.height, grid.width)
     (_, columns), (_, rows) = _bells(truth, grid, LEAST_SPREAD)
     spans = (rows & regions[..., None]).to(of_class.dtype).transpose(1, 2)  # [B, h, N]
     in_regions = (of_class[:, :, None] * spans[:, None]) @ columns.to(of_class.dtype)[:, None] > 0
