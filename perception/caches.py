@@ -1,7 +1,10 @@
-"""The user's cache folder, and whether a folder can be trusted: nobody else may put files into it."""
+"""The user's cache folder, whether a folder can be trusted (nobody else may put files into it), and what
+was computed by which code."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import stat
 import tempfile
@@ -73,3 +76,18 @@ def check_trusted(path: Path) -> None:
 def _untrusted(path: Path, reason: str) -> UntrustedFolderError:
     text = f"{reason}, who could have planted files; remove it, or set XDG_CACHE_HOME to a folder of your own"
     return UntrustedFolderError(None, text, str(path))
+
+
+@functools.cache
+def sources_sha256(root: Path, patterns: tuple[str, ...]) -> str:
+    """Return a SHA-256 over the names and contents of source files, in hexadecimal.
+
+    Args:
+        root: The folder that names are relative to.
+        patterns: Which files below it, as `Path.glob` takes them (`models/*.py`, `logs/**/*.py`).
+    """
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()} {len(data)}\n".encode() + data)
+    return digest.hexdigest()

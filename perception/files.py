@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import hashlib
 import os
 import secrets
@@ -27,6 +26,15 @@ def same_file(a: Path, b: Path) -> bool:
         return os.path.samefile(a, b)
     except OSError:
         return False
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether the path is a pipe, a socket or a character device, where nothing is replaced."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def make_file(path: str | Path) -> FileIO:
@@ -112,6 +120,18 @@ def create_file(path: Path) -> None:
 _EXCLUSIVE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
+def _beside(path: Path) -> Path:
+    """Return the path of a temporary file beside another, which it is to replace.
+
+    Raises:
+        OSError: The other is a pipe or a device, or a link to one in `/dev`, which root could replace.
+    """
+    folder = os.path.realpath(path.parent)
+    if is_stream(path) or folder == "/dev" or folder.startswith("/proc"):
+        raise OSError(errno.EINVAL, "no file takes the place of a pipe or a device, name a file", str(path))
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file atomically: it holds the old bytes or the new ones.
 
@@ -121,7 +141,7 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: It cannot be written; the previous file is unchanged.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    part = _beside(path)
     descriptor = os.open(part, _EXCLUSIVE, 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -146,8 +166,8 @@ def replaced_whole(path: Path, noun: str = "log") -> Iterator[Path]:
     Raises:
         OutputError: The file cannot be created, or cannot be put in its place.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
+        part = _beside(path)
         create_file(part)
     except OSError as error:
         raise OutputError(f"cannot make a {noun} here: {write_problem(path, error)}: {path}") from error
@@ -239,21 +259,6 @@ def file_sha256(path: Path) -> str:
         return digest.hexdigest()
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@functools.cache
-def sources_sha256(root: Path, patterns: tuple[str, ...]) -> str:
-    """Return a SHA-256 over the names and contents of source files, in hexadecimal.
-
-    Args:
-        root: The folder that names are relative to.
-        patterns: Which files below it, as `Path.glob` takes them (`models/*.py`, `logs/**/*.py`).
-    """
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in patterns for path in root.glob(pattern)}):
-        data = path.read_bytes()
-        digest.update(f"{path.relative_to(root).as_posix()} {len(data)}\n".encode() + data)
-    return digest.hexdigest()
 
 
 def _claim(file: FileIO) -> None:

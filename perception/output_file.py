@@ -15,13 +15,15 @@ class OutputFile:
     Args:
         path: The file; an existing one is replaced. A pipe or a device will do.
         noun: What it is, for errors.
+        drop_unread: Drop what goes into a pipe that nobody reads any more (`| head`), for there are other
+            outputs; else that is an error like any other, whose cause is a BrokenPipeError.
 
     Raises:
         OutputError: From every method; names the path.
     """
 
-    def __init__(self, path: Path, noun: str = "file") -> None:
-        self.path = path
+    def __init__(self, path: Path, noun: str = "file", *, drop_unread: bool = False) -> None:
+        self.path, self._drop_unread = path, drop_unread
         self.failure = ""
         """The error that ended the writing; empty: there was none."""
         self._position = 0
@@ -39,6 +41,8 @@ class OutputFile:
             while left:
                 left = left[self._raw.write(left) or 0 :]
         except OSError as error:
+            if self._drop_unread and isinstance(error, BrokenPipeError):
+                return len(data)
             stopped = f"writing stopped after {self._position} bytes"
             self.failure = f"{stopped}: {write_problem(self.path, error)}: {self.path}"
             raise OutputError(self.failure) from error

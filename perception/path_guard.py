@@ -9,13 +9,12 @@ replaced.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from perception.errors import ConfigError, OutputError
-from perception.files import is_being_written, same_file
+from perception.files import is_being_written, is_stream, same_file
 from perception.remote import is_remote
 from perception.text import visible_line
 
@@ -91,7 +90,7 @@ def marked(start: bytes = b"", within: bytes = b"", end: bytes = b"") -> Callabl
 def _twice(writes: Sequence[Write]) -> Iterator[str]:
     options: dict[str, Write] = {}
     for write in writes:
-        if _is_stream(write.path):
+        if is_stream(write.path):
             continue
         other = options.setdefault(_identity(write.path), write)
         if other is not write:
@@ -106,7 +105,7 @@ def _error(write: Write, reads: Sequence[Read], force: bool) -> str:
     try:
         if is_remote(path):
             return f"{option}: files are written to this machine, found a URL; name a local file: {path}"
-        if _is_stream(path):
+        if is_stream(path):
             return ""
         if path.is_dir():
             return f"{option}: expected a file to write, found a folder: {path}"
@@ -145,12 +144,3 @@ def _identity(path: Path) -> str:
         return f"{status.st_dev}:{status.st_ino}"
     except OSError:
         return os.path.normcase(path.resolve())
-
-
-def _is_stream(path: Path) -> bool:
-    """Return whether the path is a pipe, a socket or a character device, where nothing is replaced."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from perception.files import (
     is_being_written,
     make_file,
     read_regular,
+    replaced_whole,
     turn,
     write_problem,
     write_whole,
@@ -98,6 +100,19 @@ def test_a_file_is_replaced_whole_and_no_planted_link_is_followed(tmp_path: Path
     with pytest.raises(OSError, match="directory"):
         write_whole(tmp_path, b"new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["target", "victim"]
+
+
+def test_no_file_takes_the_place_of_a_pipe_or_of_a_link_to_one(tmp_path: Path) -> None:
+    """As root, `perception convert LOG /dev/stdout` would replace the link, for all programs."""
+    pipe, link = tmp_path / "pipe", Path("/dev/fd")
+    os.mkfifo(pipe)
+    for place in (pipe, link, Path("/proc/self/fd/1"), Path("/dev/fd/1")):
+        with pytest.raises(OutputError, match="no file takes the place of a pipe"), replaced_whole(place):
+            raise AssertionError
+        with pytest.raises(OSError, match="no file takes the place of a pipe"):
+            write_whole(place, b"a")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert link.is_symlink()
 
 
 def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from perception_tools.printing import degrade_text, say
 from perception_tools.standard_output import (
     discard_stdout,
     open_closed_streams,
+    pipe_has_gone,
     print_json,
     reader_has_gone,
     reserve_stdout,
@@ -184,7 +185,10 @@ def _report(error: BaseException, arguments: list[str]) -> int:
         return _fail(arguments, config_text(wrong, _root(), arguments), "usage")
     except NoPluginError:
         return _fail(arguments, visible_line(str(error)), "usage")
-    except OutputError:  # a line for each file
+    except OutputError as lost:  # a line for each file
+        if pipe_has_gone(lost):
+            discard_stdout()
+            return exit_code("clean")
         return _fail(arguments, str(error), "failed")
     except PerceptionError:
         return _fail(arguments, visible_line(str(error)), "failed")

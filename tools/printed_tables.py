@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
@@ -70,6 +71,33 @@ def plain_table(columns: Sequence[str], rows: Iterable[Cells] = (), left: Collec
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def print_words(console: Console, columns: Sequence[str], rows: Sequence[Cells]) -> None:
+    """Print a table of words, which are never broken: where it does not fit, a paragraph for each row.
+
+    Args:
+        console: Where to print it.
+        columns: The names of the columns.
+        rows: The cells of each row; the first names it.
+    """
+    of_columns = list(zip(columns, *rows, strict=True))
+    widths = [
+        max(cell_len(word) for cell in cells for word in (str(cell).split() or [""])) for cells in of_columns
+    ]
+    room = console.width - 2 - 3 * (len(columns) - 1) - sum(widths)
+    if room < 0:
+        for row in rows:
+            facts = [f"{head} {cell}" for head, cell in zip(columns[1:], row[1:], strict=True) if str(cell)]
+            text = f"{row[0]}: {'; '.join(facts)}"
+            for line in wrap(text, console.width, break_long_words=False, break_on_hyphens=False):
+                console.print(Text(line), soft_wrap=True)
+        return
+    table = plain_table(columns, rows, left=range(len(columns)))
+    for column, cells, least in zip(table.columns, of_columns, widths, strict=True):
+        column.width = min(max(map(_width, cells)), least + room)
+        room -= column.width - least
+    console.print(table)
 
 
 def show_table(

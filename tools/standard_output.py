@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from perception_tools.exit_codes import leave
 
 if TYPE_CHECKING:
+    from perception.errors import OutputError
     from perception.types import Status
 
 
@@ -87,6 +88,12 @@ def reader_has_gone(error: BaseException) -> bool:
         return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
     except (AttributeError, OSError, ValueError):  # no poll on this system: nothing else of ours is a pipe
         return True
+
+
+def pipe_has_gone(error: OutputError) -> bool:
+    """Return whether an output was written into a pipe that nobody reads any more, as in
+    `--jsonl /dev/stdout | head` or `--jsonl >(head)`."""
+    return isinstance(error.__cause__, BrokenPipeError)
 
 
 def discard_stdout() -> None:

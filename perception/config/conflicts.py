@@ -67,6 +67,11 @@ def _truth_errors(data: Mapping[Any, Any], sensors: Mapping[str, Mapping[Any, An
         if name not in cameras:
             listed = ", ".join(cameras) or "them, but there is none"
             yield f"truth.camera_boxes.{name}: no camera is called so; expected one of {listed}"
+    topics = [topic for path, topic in used_topics(data) if path.startswith("truth.")]
+    stamps = _section(_section(data, "truth"), "stamps")
+    for topic in stamps if sensors else ():  # without sensors, truth is found with them
+        if topic not in topics:
+            yield f"truth.stamps: {topic}: no topic of truth; they are: {', '.join(topics) or 'none'}"
 
 
 def _topic_errors(data: Mapping[Any, Any]) -> Iterator[str]:

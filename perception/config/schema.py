@@ -92,13 +92,6 @@ class TruthConfig(Section):
                 raise ValueError(f"heads.{name}.fields: expected {expected}; found {', '.join(unknown)}")
         return self
 
-    @model_validator(mode="after")
-    def _known_stamps(self) -> TruthConfig:
-        if unknown := set(self.stamps) - set(self.topics):
-            topics = ", ".join(self.topics) or "none"
-            raise ValueError(f"stamps: {', '.join(sorted(unknown))}: no topic of truth; they are: {topics}")
-        return self
-
     def head_fields(self, head: str) -> dict[str, str]:
         """Return the dotted path of each value that the truth of a further head has."""
         return self.heads[head].fields or {name: name for name in head_spec(head).truth}

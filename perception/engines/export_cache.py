@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from perception.caches import cache_root, private_folder
+from perception.caches import cache_root, private_folder, sources_sha256
 from perception.engines.processor import processor
-from perception.files import file_sha256, read_regular, sources_sha256, turn
+from perception.files import file_sha256, read_regular, turn
 
 SOURCES = ("models/*.py", "engines/*.py")
 """The code in this package that decides what a graph computes: another decode is another export."""

@@ -13,7 +13,8 @@ from perception.remote.remote_folder import remote_glob
 
 
 def find_logs(paths: Iterable[Path], without: Path | None = None) -> list[Path]:
-    """Return the logs that paths and patterns name: first the paths, then what patterns find, by their names.
+    """Return the logs that paths and patterns name: first the paths, then what patterns find, in the order
+    of `matched_logs`.
 
     Args:
         paths: Logs, and patterns with `*`, `?`, `[...]` and `**`. What exists under a name is no pattern.
@@ -61,17 +62,18 @@ def is_pattern(path: Path) -> bool:
 
 
 def matched_logs(path: Path) -> list[Path]:
-    """Return the logs that a pattern matches, by their names.
+    """Return the logs that a pattern matches, in the order of their paths, folder by folder: what is in `a`
+    comes before what is in `a-b`.
 
     Raises:
         LogError: A store cannot be asked.
     """
     if isinstance(path, RemotePath):
         try:
-            return list(remote_glob(path.url))
+            return sorted(remote_glob(path.url), key=lambda found: str(found).split("/"))
         except OSError as error:
             raise LogError(f"{error.strerror or error}: {path}") from None
-    names = (log_path(name) for name in sorted(glob(str(path), recursive=True)))
+    names = (log_path(name) for name in sorted(glob(str(path), recursive=True), key=_parts))
     in_any_folder = "**" in str(path)  # then the folders in a log would match, too
     return [
         name
@@ -80,6 +82,10 @@ def matched_logs(path: Path) -> list[Path]:
         or (name / "metadata.yaml").exists()
         or not (in_any_folder or reader_of(name) is None)
     ]
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return Path(path).parts
 
 
 def _lies_in(path: Path, folder: Path) -> bool:

@@ -30,6 +30,7 @@ class LedgerFile:
         path: What to write.
         file_of: The name of the file that holds a message, by its topic and log time, where several files
             are one drive: a column `file` then; None: there is one file.
+        drop_unread: As for `OutputFile`.
 
     Raises:
         OutputError: The file cannot be written.
@@ -37,8 +38,14 @@ class LedgerFile:
 
     is_ours = staticmethod(marked(",".join(COLUMNS).encode()))
 
-    def __init__(self, path: Path, file_of: Callable[[str, int], str] | None = None) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        file_of: Callable[[str, int], str] | None = None,
+        *,
+        drop_unread: bool = False,
+    ) -> None:
+        self._path, self._drop_unread = path, drop_unread
         self._file_of = file_of
         self._written: Counter[tuple[str, str]] = Counter()
         self._file: OutputFile | None = None
@@ -47,7 +54,7 @@ class LedgerFile:
         self._flushed_s = monotonic()
 
     def __enter__(self) -> LedgerFile:
-        self._file = OutputFile(self._path, "ledger")
+        self._file = OutputFile(self._path, "ledger", drop_unread=self._drop_unread)
         self._line(COLUMNS if self._file_of is None else (*COLUMNS, "file"))
         return self
 

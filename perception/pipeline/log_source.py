@@ -198,11 +198,16 @@ class LogSource:
 
     def _fed(self, messages: Iterator[Message]) -> Iterator[Sample]:
         pictures = self._since_start(self.video.pictures(self._passed(messages)))
-        stamps, names = self._config.stamps(), self._config.sensor_names()
-        arriving = inject(pictures, self._plan, self._roles, self._took_away, stamps, names)
+        arriving = self._faulted(pictures, self._took_away)
         if self._host is None:
             return feed(self._aligner, arriving, self._on_decoded, flush=False)
         return feed(self._aligner, with_clock(arriving), self._on_decoded, flush=False)
+
+    def _faulted(
+        self, messages: Iterator[Message | Decoded], on_removed: Callable[[Decoded], None]
+    ) -> Iterator[Message | Decoded]:
+        stamps, names = self._config.stamps(), self._config.sensor_names()
+        return inject(messages, self._plan, self._roles, on_removed, stamps, names)
 
     def _since_start(self, items: Iterator[Message | Decoded]) -> Iterator[Message | Decoded]:
         """Leave out the pictures of packets that were read only to decode others."""
@@ -263,11 +268,13 @@ class LogSource:
         yield from self._aligner.flush()
 
     def _goes_on(self, until_ns: int) -> bool:
-        """Return whether the next message closes samples by then. One with which time breaks makes none."""
+        """Return whether the next message closes samples by then. One with which time breaks makes none, nor
+        does one that an injected fault takes away."""
         due_ns = self._aligner.due_ns()
         if due_ns is None or due_ns > until_ns:
             return False
-        message = next(iter(self._log.messages(Query(frozenset(self._roles), self._until_ns))), None)
+        following = self._log.messages(Query(frozenset(self._roles), self._until_ns))
+        message = next(self._faulted(following, lambda removed: None), None)
         is_clocked = self._host is not None  # its clock ran on
         return message is not None and (is_clocked or not self._aligner.would_jump(message.log_time_ns))
 

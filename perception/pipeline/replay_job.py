@@ -30,6 +30,7 @@ from perception.pipeline.tables import TablesPlace, check_tables, committed, tab
 from perception.plugin import load_plugin
 from perception.plugin.failures import plugin_code
 from perception.sinks import ShowsOneCamera, Sink, TakesInputs, make_sink, own_files
+from perception.sinks.jsonl_sink import JsonlSink
 from perception.sinks.protocol import to_remarks, to_values
 
 Observe = Callable[[Log, Span], AbstractContextManager[Observer | None]]
@@ -105,6 +106,11 @@ class ReplayJob:
         paths = (self.output, self.render, self.jsonl, self.ledger, self.rerun, self.layout)
         return [path for path in paths if path is not None]
 
+    @property
+    def writes_several(self) -> bool:
+        """Return whether a run is of use also where one of its outputs is not read to the end."""
+        return len(self.written) > 1 or self.tables is not None or bool(self.sinks)
+
 
 def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) -> Summary:
     """Replay the log of a job into its files.
@@ -121,8 +127,7 @@ def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) 
         check_files(job, choice.config)
         sinks, copy = _sinks(job, choice.config)
         sinks += job.sinks
-        file_of = log.file_of if isinstance(log, DriveLog) else None
-        listener = stack.enter_context(LedgerFile(job.ledger, file_of)) if job.ledger is not None else None
+        listener = None if job.ledger is None else stack.enter_context(_ledger_file(job, job.ledger, log))
         plugin = load_plugin(choice.config.plugin.name)
         monitor = (
             job.monitor(plugin, publish=to_values(sinks), remark=to_remarks(sinks))
@@ -213,6 +218,11 @@ def check_files(job: ReplayJob, config: Config) -> None:
     check_tables(job.tables.place if job.tables is not None else None, reads)
 
 
+def _ledger_file(job: ReplayJob, path: Path, log: Log) -> LedgerFile:
+    file_of = log.file_of if isinstance(log, DriveLog) else None
+    return LedgerFile(path, file_of, drop_unread=job.writes_several)
+
+
 def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any]:
     """Return the sinks of the files, and what copies input messages."""
     sinks = [make_sink(job.output)] if job.output is not None else []
@@ -231,7 +241,10 @@ def _sinks(job: ReplayJob, config: Config) -> tuple[list[Sink], Any]:
         if job.render_camera is not None and isinstance(video, ShowsOneCamera):
             video.show_camera(job.render_camera)
         sinks.append(video)
-    sinks += [make_sink(job.jsonl, "jsonl")] if job.jsonl is not None else []
+    if job.jsonl is not None:
+        sinks.append(lines := make_sink(job.jsonl, "jsonl"))
+        if isinstance(lines, JsonlSink):
+            lines.drop_unread = job.writes_several
     sinks += [make_sink(job.rerun, "rrd")] if job.rerun is not None else []
     sinks += [make_sink(job.layout, "foxglove-layout")] if job.layout is not None else []
     return sinks, copy

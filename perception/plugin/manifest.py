@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
+from zipimport import zipimporter
 
-from perception.config.safe_yaml import read_yaml
+from perception.config.safe_yaml import parse_yaml, read_yaml
 from perception.errors import PluginError
 from perception.text import did_you_mean
 from perception.types import SENSORS, head_specs
@@ -66,7 +67,7 @@ def read_manifest(point: EntryPoint) -> Manifest:
     """
     path = package_folder(point) / "plugin.yaml"
     try:
-        data = read_yaml(path)
+        data = read_yaml(path) if (zipped := _zipped(point, path)) is None else parse_yaml(zipped)
     except FileNotFoundError:
         raise PluginError(
             f"plugin '{point.name}' has no manifest: expected {path.name} as package data of {point.value}"
@@ -79,8 +80,20 @@ def read_manifest(point: EntryPoint) -> Manifest:
     return checked_manifest(point.name, data)
 
 
+def _zipped(point: EntryPoint, path: Path) -> bytes | None:
+    """Return the bytes of a file of a package in an archive (`zipimport`); None: the package is none."""
+    spec = importlib.util.find_spec(point.value.partition(":")[0].split(".")[0])
+    loader = spec.loader if spec is not None else None
+    if not isinstance(loader, zipimporter):
+        return None
+    try:
+        return loader.get_data(str(path))
+    except OSError:
+        raise FileNotFoundError(str(path)) from None
+
+
 def package_folder(point: EntryPoint) -> Path:
-    """Return the folder of an entry point's package. Nothing is imported.
+    """Return the folder of an entry point's package, which may lie in an archive. Nothing is imported.
 
     Raises:
         PluginError: The package is not installed.

@@ -28,6 +28,7 @@ class JsonlSink:
     Args:
         path: The file; an existing one is replaced. A pipe or `/dev/stdout` will do.
         timing: Write the wall-clock times that come with the outputs, under `timing_ms`.
+        drop_unread: As for `OutputFile`.
 
     Raises:
         OutputError: From every method, where the file cannot be written; names the path.
@@ -36,14 +37,14 @@ class JsonlSink:
     is_ours = staticmethod(marked(b'{"tick": {"index": '))
     ignores_truth = True
 
-    def __init__(self, path: str | Path, *, timing: bool = False) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, timing: bool = False, drop_unread: bool = False) -> None:
+        self.path, self.drop_unread = Path(path), drop_unread
         self._timing = timing
         self._file: OutputFile | None = None
 
     def open(self, run: RunInfo) -> None:
         refuse_input(self.path, run)
-        self._file = OutputFile(self.path)
+        self._file = OutputFile(self.path, drop_unread=self.drop_unread)
 
     def write(
         self,

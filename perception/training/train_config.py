@@ -52,6 +52,7 @@ FEWEST_STEPS = 150
 class DataConfig(Section):
     """The logs. Each entry is a file, a folder (all logs in it) or a pattern (`logs/0*.mcap`)."""
 
+    # Files, folders and patterns; what one finds comes by path, folder by folder (`matched_logs`).
     train: tuple[str, ...] = ()
     validate_: tuple[str, ...] = Field(default=(), alias="validate")
     calibrate: tuple[str, ...] = ()

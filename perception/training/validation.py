@@ -118,10 +118,13 @@ def truth_of(truth: SampleTruth, model: ModelConfig) -> TruthFrame:
         width, height = np.asarray(truth.source_size, np.float64).tolist()
         boxes = (
             *(
-                TruthBox("", tuple((box * scale).tolist()), float("nan"), 1.0, "", ignore=True)
-                if seen == IGNORED
-                else TruthBox(
-                    model.classes[label], tuple((box * scale).tolist()), float(metres), float(seen), ""
+                TruthBox(
+                    "" if seen == IGNORED else model.classes[label],
+                    tuple((box * scale).tolist()),
+                    float("nan" if seen < 0 else metres),
+                    float(1.0 if seen < 0 else seen),
+                    "",
+                    ignore=bool(seen < 0),
                 )
                 for label, box, metres, seen in zip(
                     truth.labels, truth.boxes.astype(np.float64), truth.distance_m, truth.visible, strict=True

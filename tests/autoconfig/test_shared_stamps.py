@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perception.autoconfig import ConfigChoice
+from perception.autoconfig import ConfigChoice, complete_config
 from perception.autoconfig.choose_config import choose_config
 from perception.config import Config, parse_config
+from perception.errors import ConfigError
 from perception.logs import open_log
 from perception.pipeline import replay
 from perception.training.data.cache_writer import samples_with_truth
@@ -139,6 +140,24 @@ def test_truth_is_joined_by_arrival_where_its_stamps_do_not_tell_messages_apart(
     assert len(joined) == 50
     distances = [truth.boxes[0].distance_m for _, truth in joined if truth.boxes]
     assert distances == [5.0 + i for i in range(50)]
+
+
+def test_stamps_of_truth_are_said_of_topics_that_are_found(tmp_path: Path) -> None:
+    log = Restamped(lambda i, ns: START_NS).image(seconds=5.0).truth(seconds=5.0, apart_m=1.0)
+    log.write(tmp_path / "a.mcap")
+    with open_log(tmp_path / "a.mcap") as opened:
+        topic = complete_config(opened).config.truth.boxes
+        kept = parse_config({"truth": {"stamps": {topic: {"source": "message"}}}})
+        choice = complete_config(opened, kept)
+        assert choice.config.truth.boxes == topic
+        assert choice.config.truth.stamps[topic].source == "message"
+        assert not any(f"truth.stamps: {{{topic}" in text for text in choice.warnings)
+        unknown = parse_config({"truth": {"stamps": {"/other": {"source": "message"}}}})
+        with pytest.raises(ConfigError, match=r"truth\.stamps: /other: no topic of truth; they are: "):
+            complete_config(opened, unknown)
+    sensors = {"camera": {"topic": "/camera/image"}}
+    with pytest.raises(ConfigError, match=r"truth\.stamps: /x: no topic of truth; they are: none"):
+        parse_config({"sensors": sensors, "truth": {"stamps": {"/x": {"source": "message"}}}})
 
 
 @pytest.mark.parametrize(("away_s", "taken"), [(0, True), (-86_400, False), (86_400, False)])

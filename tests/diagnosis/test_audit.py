@@ -18,6 +18,7 @@ from foxglove_schemas_protobuf.SceneUpdate_pb2 import SceneUpdate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perception.align.ledger import Ledger
 from perception.autoconfig import complete_config
 from perception.config import Config, parse_config
 from perception.diagnosis.audit import Audit, Delay, Finding, TopicTimes, audit, survey_times
@@ -25,6 +26,7 @@ from perception.diagnosis.audit.log_contents import ScanContents
 from perception.errors import PerceptionError
 from perception.logs import open_log
 from perception.logs.perception_proto import SCHEMAS, encode_truth
+from perception.pipeline.log_source import LogSource
 from perception.types import DepthImage, Schema, TruthBox
 from tests.scripted_scene import write_scene
 from tests.small_logs import START_NS, SmallLog, foxglove_schema
@@ -144,6 +146,17 @@ def test_stamps_that_go_back_are_found(tmp_path: Path) -> None:
     assert finding.heads == ("distance",)
 
 
+def test_a_clock_that_steps_back_by_less_than_a_second_says_what_it_costs(tmp_path: Path) -> None:
+    log = SmallLog().image(seconds=2).image(seconds=2, start_s=1.45, delay_s=0.55).scan(seconds=4)
+    assert "; 5 messages until the stamps have caught up are late, and not used" in (
+        the(audit_of(log, tmp_path), "stamps_back").text
+    )
+    with open_log(log.write(tmp_path / "log.mcap")) as opened:
+        ledger = Ledger()
+        list(LogSource(opened, complete_config(opened).config, ledger).samples())
+    assert ledger.rows()["/camera/image"]["late"] == 5
+
+
 def test_a_clock_that_jumps_back_says_that_replay_starts_anew(tmp_path: Path) -> None:
     log = SmallLog().image(seconds=2).image(seconds=2, start_s=0.01, delay_s=2.0)
     finding = the(audit_of(log, tmp_path), "stamps_back")
@@ -200,6 +213,21 @@ def test_a_clock_offset_weighs_by_what_it_breaks(tmp_path: Path, delay_s: float,
             f"{abs(1000 * delay_s):.0f} ms {'further from' if delay_s > 0 else 'closer to'} their arrival"
             in offsets[0].text
         )
+
+
+@pytest.mark.parametrize("standing_s", [1.5, 4.0])
+def test_a_recorder_that_stood_still_says_nothing_of_the_clocks(tmp_path: Path, standing_s: float) -> None:
+    """It writes what it received meanwhile topic by topic, in a burst."""
+    log = SmallLog().image(seconds=20).scan(seconds=20).status(seconds=20)
+    period = round(standing_s * 1e9)
+    rows = [((row[0] - START_NS) // period, row[1], row) for row in log.rows]
+    log.rows = [
+        (START_NS + (turn + 1) * period + 20_000 * index, *row[1:])
+        for index, (turn, _, row) in enumerate(sorted(rows, key=lambda row: row[:2]))
+    ]
+    found = audit_of(log, tmp_path)
+    assert "clock_offset" not in {finding.code for finding in found.findings}
+    assert "silent" in {finding.code for finding in found.findings}
 
 
 def test_a_slow_camera_is_no_clock_that_differs(tmp_path: Path) -> None:

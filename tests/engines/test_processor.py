@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 import perception
-from perception.caches import cache_root
+from perception.caches import cache_root, sources_sha256
 from perception.engines import FusionSource, registry
 from perception.engines.export_cache import SOURCES, SUMS, ensure, export_folder
 from perception.engines.processor import Processor, parse_cpuinfo, processor, usable_cores
-from perception.files import sources_sha256
 from perception.models.checkpoint import save_checkpoint
 from tests.fusion_scenes import lively_model
 

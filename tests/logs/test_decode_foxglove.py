@@ -176,6 +176,9 @@ def test_one_frame_transform(encode: Any) -> None:
 
 def test_transforms_that_say_nothing_are_refused() -> None:
     assert "says nothing" in refused(protobuf(FrameTransform(parent_frame_id="a", child_frame_id="a")))
+    unset = FrameTransform(parent_frame_id="a", child_frame_id="b")
+    unset.rotation.SetInParent()
+    assert "has the rotation 0, 0, 0, 0" in refused(protobuf(unset))
     loose = FrameTransform(parent_frame_id="a", child_frame_id="b")
     loose.translation.x = float("inf")
     assert "not finite" in refused(protobuf(loose))

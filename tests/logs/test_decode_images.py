@@ -118,6 +118,12 @@ def test_raw_layouts(encoding: str, layout: str, row: int) -> None:
         raw_step(encoding, 10, 4, row - 1, 1000)
 
 
+def test_rows_of_an_image_of_exactly_that_size_have_no_padding_whatever_the_step_says() -> None:
+    assert raw_step("nv21", 10, 4, 20, 60) == ("nv21", 10)  # ROS counts two channels of NV21
+    with pytest.raises(DecodeError, match="with step 20 needs 110 bytes, found 61"):
+        raw_step("nv21", 10, 4, 20, 61)
+
+
 def test_an_unknown_raw_layout_is_named() -> None:
     with pytest.raises(DecodeError, match="found 'nv99'"):
         raw_step("nv99", 10, 4, 0, 1000)

@@ -293,6 +293,30 @@ def test_transforms(encoding: str) -> None:
 
 
 @encodings
+def test_a_rotation_that_was_never_set_is_no_transform_and_that_of_a_box_is_none(encoding: str) -> None:
+    vector, quaternion = (kind(encoding, f"geometry_msgs/msg/{name}") for name in ("Vector3", "Quaternion"))
+    stamped = [
+        make(
+            encoding,
+            "geometry_msgs/msg/TransformStamped",
+            header=header(encoding, "base"),
+            child_frame_id=child,
+            transform=make(
+                encoding,
+                "geometry_msgs/msg/Transform",
+                translation=vector(1, 2, 3),
+                rotation=quaternion(0, 0, 0, w),
+            ),
+        )
+        for child, w in (("cam", 0.0), ("lidar", 2.0))
+    ]
+    found = decode(encode(encoding, make(encoding, "tf2_msgs/msg/TFMessage", transforms=stamped)))
+    assert isinstance(found, FrameTransforms)
+    assert set(found.edges) == {"lidar"}
+    assert (found.ignored, found.ignored_reason[:43]) == (1, "transform 'cam' has the rotation 0, 0, 0, 0")
+
+
+@encodings
 def test_a_single_range(encoding: str) -> None:
     def found(value: float) -> list[float]:
         extra = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from perception.errors import LogError
-from perception.logs.log_patterns import find_logs, is_pattern, repeated
+from perception.logs.log_patterns import find_logs, is_pattern, matched_logs, repeated
 from perception.remote import log_path
 
 
@@ -23,6 +23,20 @@ def test_a_pattern_finds_files_in_folders_below_but_no_results(tmp_path: Path) -
 
     with pytest.raises(LogError, match=r"all \d+ files that it matches lie in the folder of results"):
         find_logs([tmp_path / "**" / "*.mcap"], tmp_path)
+
+
+def test_logs_come_folder_by_folder_on_this_machine_and_in_a_store(tmp_path: Path) -> None:
+    import fsspec
+
+    names = ["run/1.mcap", "run/deep/2.mcap", "run-2/0.mcap", "run.old/0.mcap"]
+    store = fsspec.filesystem("memory")
+    for name in reversed(names):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+        store.pipe_file(f"/ordered/{name}", b"")
+    assert sorted(tmp_path.rglob("*.mcap")) == matched_logs(tmp_path / "**" / "*.mcap")
+    found = matched_logs(log_path("memory://ordered/**/*.mcap"))
+    assert [str(path).removeprefix("memory://ordered/") for path in found] == names
 
 
 def test_a_log_is_named_again_under_any_name(tmp_path: Path) -> None:

@@ -178,6 +178,21 @@ def test_a_span_that_ends_while_the_recorder_paused_gives_its_part(tmp_path: Pat
     assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns < end_ns] != []
 
 
+def test_a_pause_that_faults_lengthen_beyond_a_break_in_time_gives_no_tick_either(tmp_path: Path) -> None:
+    """The first messages after a pause of 9.99 s are lost, so that time breaks."""
+
+    def paused(row: Row) -> Iterator[Row]:
+        after = row.stamp_ns >= START_NS + 2_000_000_000
+        if not after or row.topic in ("/camera/image", "/scan", "/vehicle/state"):
+            yield replace(row, log_time_ns=row.log_time_ns + after * 9_950_000_000)
+
+    path = write_scene(tmp_path / "x.mcap", duration_s=3.0, image_size=(64, 32), mutate=paused)
+    span = Span(None, START_NS + 5_000_000_000)
+    faults = ("camera.loss=0.7,range.loss=0.7,status.loss=0.7,seed=1",)
+    whole, part = run(path, faults=faults)[0], run(path, ReplayOptions(span=span), faults=faults)[0]
+    assert part.outputs == [o for o in whole.outputs if o.tick.log_time_ns < START_NS + 5_000_000_000] != []
+
+
 @pytest.mark.parametrize(("start_s", "wait_ms"), [(1.0, 0.0), (1.0, 120.0), (53.0, 0.0)])
 def test_a_listener_of_each_message_changes_neither_the_outputs_nor_the_rows(
     tmp_path: Path, start_s: float, wait_ms: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -11,7 +12,16 @@ import pytest
 
 from perception.diagnosis.conformance.samples import drawn_samples
 from perception.errors import PluginError
-from perception.plugin import Context, Installed, Manifest, Plugin, list_plugins, load_plugin, read_manifest
+from perception.plugin import (
+    Context,
+    Installed,
+    Manifest,
+    Plugin,
+    list_plugins,
+    load_plugin,
+    own_weights,
+    read_manifest,
+)
 from perception.types import Reset
 from tests.third_party.install import install_manifests
 
@@ -57,6 +67,20 @@ def test_listing_imports_no_plugin(third_party: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_a_package_in_an_archive_is_found_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made").mkdir()
+    install_manifests({"packed": SOUND, "lost": SOUND}, tmp_path / "made")
+    (tmp_path / "made" / "broken_plugins" / "lost" / "plugin.yaml").unlink()
+    (tmp_path / "made" / "broken_plugins" / "lost" / "__init__.py").touch()
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "made")
+    monkeypatch.syspath_prepend(archive)
+    found = {item.name: item for item in list_plugins()}
+    assert (found["packed"].distribution, found["packed"].error) == ("broken-plugins", "")
+    assert load_plugin("packed").manifest == found["packed"].manifest
+    assert "has no manifest: expected plugin.yaml" in found["lost"].error
+    assert own_weights("packed") is None
 
 
 def test_a_manifest_says_how_many_sensors_of_a_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from perception.diagnosis import conformance
+from perception.types import Sample
 from perception_tools.cli import run
 from tests.forked_python import ForkedPython
 from tests.scripted_scene import write_scene
@@ -56,6 +58,35 @@ def test_the_list_reads_at_80_columns(
     assert max(map(len, table)) <= 80
     assert "blob_detector: Bright blobs" in text
     assert "fusion" in text
+
+
+def test_a_log_is_tried_with_the_samples_that_a_replay_makes_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Sample] = []
+    monkeypatch.setattr(
+        conformance, "check_plugin", lambda name, samples, context: seen.extend(samples) or []
+    )
+    log = write_scene(tmp_path / "scene.mcap", duration_s=1.0)
+    (tmp_path / "lossy.yaml").write_text("faults: [range.loss=1]\n")
+    assert (
+        run(["plugin", "check", "fusion", "--log", str(log), "--config", str(tmp_path / "lossy.yaml")]) == 0
+    )
+    assert len(seen) == 10
+    assert all(sample.camera.present and not sample.range.present for sample in seen)
+
+
+@pytest.mark.parametrize("width", [30, 50, 60, 70, 80, 120])
+def test_no_word_of_the_list_is_broken(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run(["plugin", "list"]) == 0
+    text = capsys.readouterr().out.split("\ndetector: Any")[0]
+    words = text.translate(str.maketrans(",;:", "   ")).split()
+    for word in ("perception-fusion", "detector", "camera", "range", "control", "memory", "batch"):
+        assert word in words
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_a_faulty_plugin_is_listed_with_its_fault(

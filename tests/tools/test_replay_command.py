@@ -412,3 +412,23 @@ def test_signals_that_end_a_program_close_the_output_readable(
         assert log.survey.indexed
         assert read_receipt(log)["ended"] == "interrupted"
         assert log.survey.topics["/perception/control"].count >= 1
+
+
+@pytest.mark.parametrize("option", ["--jsonl", "--ledger"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_reader_that_leaves_early_is_no_failure(
+    scene: Path, start_quick: StartQuick, tmp_path: Path, option: str, alone: bool
+) -> None:
+    """As with `--jsonl /dev/stdout | head`. What else is written is written whole."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    place = tmp_path / "out.mcap"
+    kept = ["--no-output"] if alone else ["--output", str(place)]
+    process = start_quick(str(scene), option, "/dev/stdout", *kept, stdout=writer)
+    os.close(writer)
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert place.exists() is not alone
+    if not alone:
+        with open_log(place) as log:
+            assert read_receipt(log)["ended"] == "whole"

@@ -134,16 +134,16 @@ def try_command(
 
 
 def _from_log(path: Path, config_path: Path | None) -> tuple[list[Sample], Context]:
-    """Return the first samples of a log, and the context of its configuration."""
-    from perception.align import align
+    """Return the first samples of a log, as a replay makes them, and the context of its configuration."""
+    from perception.align.ledger import Ledger
     from perception.autoconfig import complete_config
-    from perception.logs import Query, open_log
+    from perception.logs import open_log
     from perception.pipeline import context_of
+    from perception.pipeline.log_source import LogSource
 
     with open_log(path) as log:
         config = complete_config(log, config_path).config
-        messages = log.messages(Query(topics=frozenset(config.roles())))
-        samples = list(islice(align(messages, config), SAMPLES))
+        samples = list(islice(LogSource(log, config, Ledger()).samples(), SAMPLES))
     if not samples:
         raise LogError(f"no sample could be made from the log, so nothing can be checked: {path}")
     return samples, context_of(config, "cpu")

@@ -18,7 +18,7 @@ def print_listing(installed: list[Installed]) -> None:
     """Print a table of the installed plugins, with descriptions and errors below."""
     from rich.text import Text
 
-    from perception_tools.printed_tables import plain_table
+    from perception_tools.printed_tables import print_words
 
     console = make_console()
     if not installed:
@@ -26,17 +26,17 @@ def print_listing(installed: list[Installed]) -> None:
             "No plugins are installed. One is a package with an entry point in 'perception.plugins'."
         )
         return
-    table = plain_table(("plugin", "from", "inputs", "heads", "memory", "batch"), left=range(6))
+    rows: list[tuple[str | Text, ...]] = []
     for item in installed:
         source = Text(f"{item.distribution} {item.version}".strip())
         manifest = item.manifest
         if manifest is None:
-            table.add_row(Text(item.name), source, Text("unusable", style="red"), "", "", "")
+            rows.append((Text(item.name), source, Text("unusable", style="red"), "", "", ""))
             continue
         memory = "all" if manifest.preroll_s is None else f"{manifest.preroll_s:g} s"
         inputs, heads = ", ".join(manifest.inputs), ", ".join(manifest.heads)
-        table.add_row(Text(item.name), source, inputs, heads, memory, str(manifest.max_batch))
-    console.print(table)
+        rows.append((Text(item.name), source, inputs, heads, memory, str(manifest.max_batch)))
+    print_words(console, ("plugin", "from", "inputs", "heads", "memory", "batch"), rows)
     for item in installed:
         if item.manifest is not None and item.manifest.description:
             console.print(Text(f"{item.name}: {item.manifest.description}"), soft_wrap=True)

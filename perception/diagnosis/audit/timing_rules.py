@@ -33,6 +33,8 @@ def stamp_rules(topic: TopicContents, reference: TopicContents) -> Iterator[Find
     if back.size:
         resets = int((back < -1).sum())
         effect = f"; {resets} of them by more than 1 s, where replay starts anew" if resets else ""
+        if topic is reference and (late := topic.stamps.overtaken()):
+            effect += f"; {plural(late, 'message')} until the stamps have caught up are late, and not used"
         count = plural(back.size, "time")
         text = f"stamps on {topic.name} go back {count}, by up to {-back.min():.3f} s{effect}"
         yield Finding("stamps_back", "warning", topic.name, text, heads)

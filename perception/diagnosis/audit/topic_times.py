@@ -13,6 +13,7 @@ from perception.logs import Damage, Log
 
 MS = 1e-6  # milliseconds in a nanosecond
 LONE_MS = 1e4  # no path delays a single message by more
+PAUSE_S = 0.9  # a recorder that stood still for as long wrote late what it received
 
 
 @dataclass(slots=True)
@@ -86,18 +87,46 @@ class TopicTimes:
         """Return arrival less stamp of each message, less that of the reference's messages around it.
 
         The clock of the recorder cancels out: zeros where the sensors share a clock and arrive equally fast,
-        whatever that clock is and however fast it runs.
+        whatever that clock is and however fast it runs. Messages that the recorder held back say nothing of
+        either, and are left out.
         """
         if not self.stamps or not reference.stamps:
             return np.zeros(0)
+        own, others = self._came_through(), reference._came_through()
         origin = reference.arrivals[0]
-        at = (np.asarray(self.arrivals, dtype=np.int64) - origin).astype(np.float64)
-        known = (np.asarray(reference.arrivals, dtype=np.int64) - origin).astype(np.float64)
-        return self.delays_ms() - np.interp(at, known, _without_lone(reference.delays_ms()))
+        at = (np.asarray(self.arrivals, dtype=np.int64) - origin).astype(np.float64)[own]
+        known = (np.asarray(reference.arrivals, dtype=np.int64) - origin).astype(np.float64)[others]
+        return self.delays_ms()[own] - np.interp(at, known, _without_lone(reference.delays_ms()[others]))
+
+    def _came_through(self) -> NDArray[np.bool_]:
+        """Return which messages did not wait for others: all but those of a burst behind a pause, whose last
+        alone came as it was measured. So a recorder writes what it received while it stood still."""
+        through = np.ones(self.count, dtype=np.bool_)
+        arrived, measured, delays_ms = self.steps_s(), self.stamp_steps_s(), self.delays_ms()
+        quick = (measured > 0) & (arrived < measured / 10)
+        pauses = np.flatnonzero(arrived > PAUSE_S)
+        for pause in [-1, *pauses.tolist()] if pauses.size else []:
+            first = last = pause + 1
+            while last < quick.size and quick[last]:
+                last += 1
+            if delays_ms[first] - delays_ms[last] > PAUSE_S * 500:
+                through[first:last] = False
+        return through
 
     def stamp_steps_s(self) -> NDArray[np.float64]:
         """Return the seconds between stamps, in the order of arrival; negative where they go back."""
         return np.diff(np.asarray(self.stamps, dtype=np.int64)).astype(np.float64) / 1e9
+
+    def overtaken(self) -> int:
+        """Return how many stamps are not beyond that of an earlier message, by up to a second: after a
+        larger step back, replay starts anew."""
+        count, newest_ns = 0, -1
+        for stamp_ns in self.stamps:
+            if newest_ns - 1_000_000_000 <= stamp_ns <= newest_ns:
+                count += 1
+            else:
+                newest_ns = stamp_ns
+        return count
 
 
 def _without_lone(delays_ms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,12 +17,15 @@ from perception.evaluation.agreement.pairing import iou, paired
 from perception.models.tensors import Predictions
 
 LEAST_IOU = 0.99
+MOST_SHIFT = 0.05
+"""A share of the standard deviation of a side: a box whose sides moved by less is the same, whatever its
+overlap. That of a box of 10 pixels is below 0.99 where a side moved by a tenth of a pixel."""
 MOST_SCORE = 0.02
 MOST_CONTROL = 0.01
 """A share of the range of each channel over the samples, or of its standard deviation if that is greater."""
 LEAST_SHARE = 0.95
-"""The share of boxes that must be within both limits. Measured on a sample log: 0.98 in bfloat16; 0.80 where
-also pixels and logits were rounded; 1 in float32."""
+"""The share of boxes that must be within the limits. Measured on the sample logs with both shipped weights:
+0.99 and more in bfloat16; 0.17 and 0.22 where the boxes themselves were rounded to it; 1 in float32."""
 COUNTED_FROM = 0.1
 """Detections with lower scores on both sides are not compared."""
 
@@ -33,7 +36,8 @@ class BackendAgreement:
 
     Attributes:
         samples, boxes: How many were compared.
-        share_within: The share of the boxes with IoU above 0.99 and scores within 0.02.
+        share_within: The share of the boxes with IoU above 0.99, or sides within 5 % of their standard
+            deviation, and scores within 0.02.
         iou, score_gap: The limits that 95 % of the boxes keep.
         control_gap: The largest difference of a channel, as a fraction of its range.
         passed: Whether all is within the limits; never without a sample.
@@ -51,13 +55,15 @@ class BackendAgreement:
         words = "same answers" if self.passed else "OTHER ANSWERS"
         return (
             f"{words}: {self.samples} samples, {self.boxes} boxes, {self.share_within:.1%} within IoU "
-            f"{LEAST_IOU} and score {MOST_SCORE}; control within {self.control_gap:.2%} of its range"
+            f"{LEAST_IOU} or {MOST_SHIFT:.0%} of their deviation, and score {MOST_SCORE}; control within "
+            f"{self.control_gap:.2%} of its range"
         )
 
 
 def compare_backends(references: Sequence[Predictions], answers: Sequence[Predictions]) -> BackendAgreement:
     """Compare the outputs for batches of samples with those of a reference, batch by batch."""
-    gaps: list[tuple[float, float]] = []  # of each box: IoU with its match, difference of scores
+    # Of each box: IoU with its match, difference of scores, and how far a side moved, in its deviations.
+    gaps: list[tuple[float, float, float]] = []
     for reference, answer in zip(references, answers, strict=True):
         for row in range(len(reference.scores)):
             gaps += _box_gaps(*(Predictions(*(array[row] for array in side)) for side in (reference, answer)))
@@ -67,8 +73,9 @@ def compare_backends(references: Sequence[Predictions], answers: Sequence[Predic
     off = np.abs(_rows([answer.control for answer in answers]) - expected)
     span = np.maximum(np.ptp(expected, axis=0), std.max(0))
     control = float((off / np.maximum(span, 1e-9)).max())
-    ious, scores = np.array(gaps).reshape(-1, 2).T
-    share = float(((ious > LEAST_IOU) & (scores < MOST_SCORE)).mean()) if gaps else 1.0
+    ious, scores, shifts = np.array(gaps).reshape(-1, 3).T
+    near = ((ious > LEAST_IOU) | (shifts < MOST_SHIFT)) & (scores < MOST_SCORE)
+    share = float(near.mean()) if gaps else 1.0
     return BackendAgreement(
         samples=len(expected),
         boxes=len(gaps),
@@ -80,16 +87,19 @@ def compare_backends(references: Sequence[Predictions], answers: Sequence[Predic
     )
 
 
-def _box_gaps(reference: Predictions, answer: Predictions) -> list[tuple[float, float]]:
+def _box_gaps(reference: Predictions, answer: Predictions) -> list[tuple[float, float, float]]:
     """Match each counted box with a box of its class, highest scores first; an unmatched box has IoU 0."""
     rows = np.flatnonzero(reference.scores >= COUNTED_FROM)
     shared = iou(reference.boxes[rows], answer.boxes)
     rank = np.where(reference.labels[rows, None] == answer.labels, shared, 0.0)
     pairs, (missed, extra) = paired(rank)
     scores, others = reference.scores[rows].astype(np.float64), answer.scores.astype(np.float64)
-    gaps = [(float(shared[a, b]), abs(float(others[b] - scores[a]))) for a, b in pairs]
-    gaps += [(0.0, float(scores[a])) for a in missed]
-    return gaps + [(0.0, float(others[b])) for b in extra if others[b] >= COUNTED_FROM + MOST_SCORE]
+    gaps = []
+    for a, b in pairs:
+        moved = np.abs(answer.boxes[b] - reference.boxes[rows[a]]) / reference.box_std[rows[a]]
+        gaps.append((float(shared[a, b]), abs(float(others[b] - scores[a])), float(moved.max())))
+    gaps += [(0.0, float(scores[a]), np.inf) for a in missed]
+    return gaps + [(0.0, float(others[b]), np.inf) for b in extra if others[b] >= COUNTED_FROM + MOST_SCORE]
 
 
 def _rows(batches: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:

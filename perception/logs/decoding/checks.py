@@ -100,6 +100,16 @@ def checked_pose(
     return pose_matrix(translation, quaternion_xyzw)
 
 
+def checked_transform(
+    translation: tuple[float, float, float], quaternion_xyzw: tuple[float, float, float, float], name: str
+) -> Matrix:
+    """Return the 4x4 pose of a frame. Raises DecodeError as `checked_pose` does, and for a rotation of four
+    zeros, which was never set: tf2 leaves such a transform out, too."""
+    if not any(quaternion_xyzw):
+        raise DecodeError(f"{name} has the rotation 0, 0, 0, 0, which is none: without a rotation w is 1")
+    return checked_pose(translation, quaternion_xyzw, name)
+
+
 def frame_transforms_of(
     envelope: Envelope, elements: Iterable[tuple[Any, str, str, Any]], pose_of: Any
 ) -> FrameTransforms:

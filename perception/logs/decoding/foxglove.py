@@ -22,6 +22,7 @@ from perception.logs.decoding.checks import (
     checked_distortion,
     checked_intrinsics,
     checked_pose,
+    checked_transform,
     first_measured,
     frame_transforms_of,
     limited,
@@ -250,7 +251,9 @@ def _transforms(views: Sequence[FieldView], envelope: Envelope) -> Decoded:
             (view.tree, _frame(view, "parent_frame_id"), _frame(view, "child_frame_id"), view)
             for view in limited_views(views, "transforms")
         ),
-        lambda view, name: _pose(_xyz(view.child("translation")) + _xyzw(view.child("rotation")), name),
+        lambda view, name: checked_transform(
+            _xyz(view.child("translation")), _xyzw(view.child("rotation")), name
+        ),
     )
 
 
@@ -274,7 +277,7 @@ def _xyz(view: FieldView | None) -> tuple[float, float, float]:
     return (0.0, 0.0, 0.0) if view is None else (view.number("x"), view.number("y"), view.number("z"))
 
 
-def _xyzw(view: FieldView | None) -> tuple[float, ...]:
+def _xyzw(view: FieldView | None) -> tuple[float, float, float, float]:
     return (0.0, 0.0, 0.0, 1.0) if view is None else (*_xyz(view), view.number("w"))
 
 

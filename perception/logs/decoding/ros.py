@@ -20,7 +20,7 @@ from perception.logs.decoding.checks import (
     projection_of,
     rectification_of,
 )
-from perception.logs.decoding.ros_fields import frame_of, head_of, pose_of
+from perception.logs.decoding.ros_fields import frame_of, head_of, transform_of
 from perception.logs.decoding.ros_ranges import (
     laser_scan,
     livox_points,
@@ -100,7 +100,7 @@ def transforms(ros: Any, envelope: Envelope) -> Decoded:
             (item, frame_of(item.header.frame_id), frame_of(item.child_frame_id), item.transform)
             for item in stamped
         ),
-        lambda transform, name: pose_of(transform.translation, transform.rotation, name),
+        lambda transform, name: transform_of(transform.translation, transform.rotation, name),
     )
 
 
@@ -109,7 +109,7 @@ def odometry(ros: Any, envelope: Envelope) -> Decoded:
     return frame_transforms_of(
         envelope,
         [(ros, frame_of(ros.header.frame_id), frame_of(ros.child_frame_id), ros.pose.pose)],
-        lambda pose, name: pose_of(pose.position, pose.orientation, name),
+        lambda pose, name: transform_of(pose.position, pose.orientation, name),
     )
 
 

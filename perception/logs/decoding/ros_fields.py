@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perception.geometry import Matrix
-from perception.logs.decoding.checks import Envelope, Head, Tail, checked_pose
+from perception.logs.decoding.checks import Envelope, Head, Tail, checked_pose, checked_transform
 
 
 def head_of(ros: Any, envelope: Envelope) -> tuple[Head, Tail]:
@@ -19,6 +19,14 @@ def frame_of(frame_id: str) -> str:
 
 
 def pose_of(translation: Any, rotation: Any, name: str) -> Matrix:
-    """Return a checked pose, 4x4."""
-    position = (translation.x, translation.y, translation.z)
-    return checked_pose(position, (rotation.x, rotation.y, rotation.z, rotation.w), name)
+    """Return a checked pose, 4x4; an unset rotation is none, as rviz draws it."""
+    return checked_pose(_xyz(translation), (*_xyz(rotation), rotation.w), name)
+
+
+def transform_of(translation: Any, rotation: Any, name: str) -> Matrix:
+    """Return a checked pose of a frame, 4x4; an unset rotation is an error."""
+    return checked_transform(_xyz(translation), (*_xyz(rotation), rotation.w), name)
+
+
+def _xyz(vector: Any) -> tuple[float, float, float]:
+    return vector.x, vector.y, vector.z

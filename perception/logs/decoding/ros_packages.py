@@ -1,7 +1,7 @@
 """Definitions of messages of packages that ROS 2 does not come with: bags in SQLite before Iron hold none.
 
-Sources: the .msg files of the packages, as ROS 2 Humble and later ship them (vision_msgs 4, radar_msgs 0.2).
-A message of another version has another length, and is refused.
+Sources: the .msg files of the packages, as ROS 2 Humble and later ship them (vision_msgs 4, radar_msgs 0.2,
+foxglove_msgs 2 and 3). A message of another version has another length, and is refused.
 """
 
 from __future__ import annotations
@@ -21,12 +21,50 @@ _VELOCITY = (
     "std_msgs/Header header\nfloat32 longitudinal_velocity\nfloat32 lateral_velocity\nfloat32 heading_rate\n"
 )
 _STEERING = "builtin_interfaces/Time stamp\nfloat32 steering_tire_angle\n"
+_TIMED = "builtin_interfaces/Time timestamp\nstring frame_id\n"
+_SOLID = "geometry_msgs/Pose pose\ngeometry_msgs/Vector3 size\n"
+_COLOURED = "Color color\nColor[] colors\nuint32[] indices\n"
+_FOXGLOVE = {
+    "CompressedImage": f"{_TIMED}uint8[] data\nstring format\n",
+    "CompressedVideo": f"{_TIMED}uint8[] data\nstring format\n",
+    "RawImage": f"{_TIMED}uint32 width\nuint32 height\nstring encoding\nuint32 step\nuint8[] data\n",
+    "CameraCalibration": f"{_TIMED}uint32 width\nuint32 height\nstring distortion_model\nfloat64[] d\n"
+    "float64[9] k\nfloat64[9] r\nfloat64[12] p\n",
+    "FrameTransform": "builtin_interfaces/Time timestamp\nstring parent_frame_id\nstring child_frame_id\n"
+    "geometry_msgs/Vector3 translation\ngeometry_msgs/Quaternion rotation\n",
+    "FrameTransforms": "FrameTransform[] transforms\n",
+    "LaserScan": f"{_TIMED}geometry_msgs/Pose pose\nfloat64 start_angle\nfloat64 end_angle\n"
+    "float64[] ranges\nfloat64[] intensities\n",
+    "PackedElementField": "string name\nuint32 offset\nuint8 type\n",
+    "PointCloud": f"{_TIMED}geometry_msgs/Pose pose\nuint32 point_stride\nPackedElementField[] fields\n"
+    "uint8[] data\n",
+    "KeyValuePair": "string key\nstring value\n",
+    "Color": "float64 r\nfloat64 g\nfloat64 b\nfloat64 a\n",
+    "ArrowPrimitive": "geometry_msgs/Pose pose\nfloat64 shaft_length\nfloat64 shaft_diameter\n"
+    "float64 head_length\nfloat64 head_diameter\nColor color\n",
+    "CubePrimitive": f"{_SOLID}Color color\n",
+    "SpherePrimitive": f"{_SOLID}Color color\n",
+    "CylinderPrimitive": f"{_SOLID}float64 bottom_scale\nfloat64 top_scale\nColor color\n",
+    "LinePrimitive": "uint8 type\ngeometry_msgs/Pose pose\nfloat64 thickness\nbool scale_invariant\n"
+    f"geometry_msgs/Point[] points\n{_COLOURED}",
+    "TriangleListPrimitive": f"geometry_msgs/Pose pose\ngeometry_msgs/Point[] points\n{_COLOURED}",
+    "TextPrimitive": "geometry_msgs/Pose pose\nbool billboard\nfloat64 font_size\nbool scale_invariant\n"
+    "Color color\nstring text\n",
+    "ModelPrimitive": "geometry_msgs/Pose pose\ngeometry_msgs/Vector3 scale\nColor color\n"
+    "bool override_color\nstring url\nstring media_type\nuint8[] data\n",
+    "SceneEntity": f"{_TIMED}string id\nbuiltin_interfaces/Duration lifetime\nbool frame_locked\n"
+    "KeyValuePair[] metadata\nArrowPrimitive[] arrows\nCubePrimitive[] cubes\nSpherePrimitive[] spheres\n"
+    "CylinderPrimitive[] cylinders\nLinePrimitive[] lines\nTriangleListPrimitive[] triangles\n"
+    "TextPrimitive[] texts\nModelPrimitive[] models\n",
+    "SceneEntityDeletion": "builtin_interfaces/Time timestamp\nuint8 type\nstring id\n",
+    "SceneUpdate": "SceneEntityDeletion[] deletions\nSceneEntity[] entities\n",
+}
+"""What `foxglove` reads, and what these messages contain."""
 
 TEXTS: dict[str, str] = {
     "ffmpeg_image_transport_msgs/msg/FFMPEGPacket": "std_msgs/Header header\nint32 width\nint32 height\n"
     "string encoding\nuint64 pts\nuint8 flags\nbool is_bigendian\nuint8[] data\n",
-    "foxglove_msgs/msg/CompressedVideo": "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\n"
-    "string format\n",
+    **{f"foxglove_msgs/msg/{name}": text for name, text in _FOXGLOVE.items()},
     **{f"{package}/msg/CustomPoint": _LIVOX_POINT for package in ("livox_ros_driver2", "livox_interfaces")},
     **{f"{package}/msg/CustomMsg": _LIVOX for package in ("livox_ros_driver2", "livox_interfaces")},
     "radar_msgs/msg/RadarReturn": "float32 range\nfloat32 azimuth\nfloat32 elevation\n"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from perception.autoconfig import complete_config
 from perception.autoconfig.class_words import class_words
+from perception.caches import sources_sha256
 from perception.config import Config
 from perception.errors import ConfigError, LogError
-from perception.files import file_sha256, sources_sha256
+from perception.files import file_sha256
 from perception.logs import Log
 from perception.models.config import ModelConfig
 from perception.models.preprocess import InputSpec

@@ -27,8 +27,8 @@ from perception.logs import Damage, Log, Query
 from perception.models.preprocess import prepare_inputs
 from perception.models.tensors import Inputs
 from perception.training.data.cache_spec import CacheSpec
-from perception.training.data.training_sample import IGNORED
-from perception.types import CameraFrame, Sample, TruthFrame, head_spec, views_of
+from perception.training.data.training_sample import IGNORED, IGNORED_FOR_CLASS
+from perception.types import CameraFrame, Sample, TruthBox, TruthFrame, head_spec, views_of
 from perception.types.views import truth_view
 
 BOX = np.dtype([("label", "<i4"), ("xyxy", "<f4", 4), ("distance_m", "<f4"), ("visible", "<f4")])
@@ -208,15 +208,16 @@ class _Writer:
         (self.folder / "about.json").write_text(json.dumps(about, indent=1))
 
     def _box_rows(self, truth: TruthFrame, size: tuple[int, int] | None) -> Any:
-        """Return rows of `BOX` in input pixels: boxes of the classes of the model, and regions to ignore, as
-        far as they touch the picture. What lies beside it would be learned at its edge."""
+        """Return rows of `BOX` in input pixels: boxes of the classes of the model, and regions to ignore of
+        these or of every class, as far as they touch the picture. What lies beside it would be learned at its
+        edge."""
         if truth.boxes is None or size is None:
             return np.zeros(0, BOX)
         self.class_names.update(box.label for box in truth.boxes if box.label)
         boxes = [
             box
             for box in truth.boxes
-            if (box.ignore or box.label in self._classes) and _touches(box.xyxy, size)
+            if (_of_every_class(box) or box.label in self._classes) and _touches(box.xyxy, size)
         ]
         rows = np.zeros(len(boxes), BOX)
         if boxes:
@@ -224,7 +225,7 @@ class _Writer:
             rows["label"] = [self._classes.get(box.label, 0) for box in boxes]
             rows["xyxy"] = self.spec.spec.area(*size).to_input(corners).reshape(-1, 4)
             rows["distance_m"] = [box.distance_m for box in boxes]
-            rows["visible"] = [IGNORED if box.ignore else box.visible for box in boxes]
+            rows["visible"] = [_visible(box) for box in boxes]
         return rows
 
     def _picture(self, frame: CameraFrame | None, pixels: NDArray[np.uint8]) -> None:
@@ -253,6 +254,17 @@ class _Writer:
         if name not in self._files:
             self._files[name] = self._stack.enter_context((self.folder / f"{name}.bin").open("wb"))
         return self._files[name]
+
+
+def _of_every_class(box: TruthBox) -> bool:
+    return box.ignore and not box.label
+
+
+def _visible(box: TruthBox) -> float:
+    """Return the visible fraction of an object, or the value that marks a region to ignore."""
+    if not box.ignore:
+        return box.visible
+    return IGNORED if _of_every_class(box) else IGNORED_FOR_CLASS
 
 
 def _touches(xyxy: tuple[float, float, float, float], size: tuple[int, int]) -> bool:

@@ -132,5 +132,6 @@ def _cut(truth: SampleTruth, factor: NDArray[np.float32], offset: tuple[int, int
         labels=truth.labels[kept],
         boxes=boxes[kept],
         distance_m=np.full(int(kept.sum()), np.nan, np.float32),
-        visible=(truth.visible * share)[kept].astype(np.float32),
+        # What is to be ignored, below 0, stays so.
+        visible=np.where(truth.visible > 0, truth.visible * share, truth.visible)[kept].astype(np.float32),
     )

@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from perception.caches import sources_sha256
 from perception.errors import CheckpointError, ConfigError, TrainingError
-from perception.files import sources_sha256
 from perception.models import FusionModel
 from perception.models.safetensors_file import write_whole
 from perception.models.tensors import Inputs

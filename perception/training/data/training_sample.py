@@ -21,7 +21,7 @@ class SampleTruth(NamedTuple):
     labels: NDArray[np.int64]  # [B, N] index of the model's class; -1: padding
     boxes: Float32  # [B, N, 4] xyxy, input pixels
     distance_m: Float32  # [B, N] NaN where unknown
-    visible: Float32  # [B, N] visible fraction of the object
+    visible: Float32  # [B, N] visible fraction of the object; `IGNORED`, `IGNORED_FOR_CLASS`: a region
     boxes_known: Float32  # [B] 0: nothing is known about objects at this sample
     control: Float32  # [B, A] physical units, NaN where unknown
     measured: Float32  # [B, A] the command in force now, NaN where unknown
@@ -62,7 +62,11 @@ class FeatureBatch(NamedTuple):
 
 
 IGNORED = -1.0
-"""The visible fraction of a region to ignore, below every `min_visible`: neither learned nor punished."""
+"""The visible fraction of a region to ignore, below every `min_visible`: neither learned nor punished,
+whatever the class of the prediction."""
+
+IGNORED_FOR_CLASS = -2.0
+"""The same of a region for the class of its label alone: predictions of other classes are punished there."""
 
 PADDING = {"labels": -1, "boxes": 0, "distance_m": 1, "visible": 0}
 

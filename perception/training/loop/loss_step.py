@@ -17,7 +17,7 @@ from perception.models.normalise import Cleaned
 from perception.models.tensors import Inputs
 from perception.training.balancing import make_balancer, resolve_balancing
 from perception.training.data.augmentation import too_hard
-from perception.training.data.training_sample import Batch, FeatureBatch
+from perception.training.data.training_sample import IGNORED, Batch, FeatureBatch
 from perception.training.loop.distillation import Teacher
 from perception.training.loop.feature_teacher import FeatureTeacher
 from perception.training.loop.head_schedule import HeadSchedule
@@ -195,6 +195,7 @@ class LossStep:
             on["extra"],
             on["complete"],
             on["visible"] < 0,
+            on["visible"] == IGNORED,
         )
         rows, columns = (size // shape.output_stride for size in (shape.input_height, shape.input_width))
         return make_targets(dense, len(shape.classes), Grid(rows, columns, shape.output_stride))

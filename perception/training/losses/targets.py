@@ -49,13 +49,15 @@ class DenseTruth(NamedTuple):
     complete: Tensor = torch.ones(1, 1)  # [B, C] 1: every object of the class has a box; 0: perhaps not
     # bool [B, N] which of the ignored may hold any number of objects, anywhere in the box
     regions: Tensor = torch.zeros(1, 1, dtype=torch.bool)
+    # bool [B, N] which of the ignored stand for every class, not for that of their label alone
+    of_every_class: Tensor = torch.zeros(1, 1, dtype=torch.bool)
 
 
 class Targets(NamedTuple):
     """Dense targets. Weights are 0 where nothing is trained."""
 
     heatmap: Tensor  # [B, C, h, w] 0 to 1
-    counted: Tensor  # [B, 1 or C, h, w] 0 where an ignored object lies, or nothing is known
+    counted: Tensor  # [B, 1 or C, h, w] 0 where an ignored object of the class lies, or nothing is known
     ltrb: Tensor  # [B, 4, h, w] from the cell's centre to the sides, input pixels
     distance_log: Tensor  # [B, 1, h, w]
     box_weight: Tensor  # [B, 1, h, w] sums to 1 for each object
@@ -71,7 +73,8 @@ def make_targets(truth: DenseTruth, classes: int, grid: Grid) -> Targets:
 
     Of a class that is not completely labelled, and in a region to ignore, nothing is said of cells away from
     the labelled objects: there an object without a box may be. Of another ignored object that is so around
-    its centre, where it would be predicted.
+    its centre, where it would be predicted. What is ignored is so for its class alone, as in the evaluation,
+    or for every class where truth names none.
 
     Args:
         truth: Boxes of all samples.
@@ -87,11 +90,8 @@ def make_targets(truth: DenseTruth, classes: int, grid: Grid) -> Targets:
     highest = heatmap.amax(1, keepdim=True)
     labelled = highest >= LABELLED_FROM
     if ignored.any():
-        hidden = _gaussians(truth, ignored, grid).amax(1, keepdim=True)
-        unknown = (hidden >= TAUGHT_FROM) & (highest < 1)
-        regions = ignored & truth.regions
-        if regions.any():
-            unknown |= _inside(truth, regions, grid) & ~labelled
+        at_centres, in_regions = _hidden(truth, ignored, classes, grid)
+        unknown = (at_centres & (highest < 1)) | (in_regions & ~labelled)
         counted = torch.where(unknown, 0.0, counted)
     if not bool((truth.complete > 0).all()):
         counted = counted * torch.maximum(truth.complete[..., None, None], labelled.to(counted.dtype))
@@ -117,10 +117,23 @@ def _gaussians(truth: DenseTruth, which: Tensor, grid: Grid) -> Tensor:
     return (gy * which[..., None])[..., :, None] * gx[..., None, :]
 
 
-def _inside(truth: DenseTruth, which: Tensor, grid: Grid) -> Tensor:
-    """Return bool [B, 1, h, w]: the cells inside any of the boxes selected by `which` [B, N]."""
+def _hidden(truth: DenseTruth, ignored: Tensor, classes: int, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Return bool [B, C, h, w] twice: the cells around the centre of an ignored object of a class, and those
+    inside a region to ignore of a class."""
+    first = ignored.to(torch.uint8).argsort(1, descending=True)[:, : int(ignored.sum(1).max())]
+    which, labels, regions, every = (
+        x.expand_as(ignored).gather(1, first)
+        for x in (ignored, truth.labels, truth.regions, truth.of_every_class)
+    )
+    truth = truth._replace(boxes=truth.boxes.gather(1, first[..., None].expand(-1, -1, 4)))
+    own = labels[:, None] == torch.arange(classes, device=labels.device)[:, None]
+    of_class = ((own | every[:, None]) & which[:, None]).to(truth.boxes.dtype)  # [B, C, N]
+    around = (_gaussians(truth, which, grid) >= TAUGHT_FROM).flatten(2).to(of_class.dtype)
+    at_centres = (of_class @ around > 0).reshape(-1, classes, grid.height, grid.width)
     (_, columns), (_, rows) = _bells(truth, grid, LEAST_SPREAD)
-    return ((rows & which[..., None])[..., :, None] & columns[..., None, :]).any(1, keepdim=True)
+    spans = (rows & regions[..., None]).to(of_class.dtype).transpose(1, 2)  # [B, h, N]
+    in_regions = (of_class[:, :, None] * spans[:, None]) @ columns.to(of_class.dtype)[:, None] > 0
+    return at_centres, in_regions
 
 
 def _bells(

@@ -54,8 +54,9 @@ class RospyTransport:
             uri = os.environ.get("ROS_MASTER_URI", "http://localhost:11311")
             raise PerceptionError(f"no ROS master answers at {uri}; start `roscore`, or set ROS_MASTER_URI")
         rospy.init_node(node.replace("/", "_"), disable_signals=True)
-        master = rosgraph.Master(rospy.get_name())
-        Thread(target=self._watch_master, args=(master.getPid, master.getPid()), daemon=True).start()
+        self._master = rosgraph.Master(rospy.get_name())
+        pid = self._master.getPid
+        Thread(target=self._watch_master, args=(pid, pid()), daemon=True).start()
 
     def simulated_time(self) -> bool:
         """Return whether the parameter `/use_sim_time` is set."""
@@ -69,15 +70,29 @@ class RospyTransport:
         return not self._rospy.is_shutdown()
 
     def _watch_master(self, master_pid: Callable[[], int], first: int) -> None:
-        """Say when another master has taken the place of the first. In a thread: a machine that is gone may
-        answer nothing for minutes. A master that does not answer disturbs nobody who is connected."""
+        """Announce the node anew when another master has taken the place of the first. In a thread: a machine
+        that is gone may answer nothing for minutes. A master that does not answer disturbs nobody who is
+        connected."""
         while self.wait(_MASTER_S):
-            with suppress(Exception):  # of sockets, HTTP and XML-RPC
-                if master_pid() != first:
+            with suppress(Exception):  # of sockets, HTTP and XML-RPC: the next turn tries again
+                if (pid := master_pid()) != first:
+                    self._announce()
+                    first = pid
                     self.notes.say(
-                        _MASTER, "it was started again and does not know this node; start the host again, too"
+                        _MASTER, "it was started again; the topics of this node were announced anew"
                     )
-                    return
+
+    def _announce(self) -> None:
+        """Register all topics at the master, and connect to the publishers that it knows already, as it does
+        itself for those that come later (the slave API of ROS 1)."""
+        from xmlrpc.client import ServerProxy
+
+        uri = self._rospy.get_node_uri()
+        for publisher in list(self._publishers):
+            self._master.registerPublisher(publisher.resolved_name, publisher.type, uri)
+        for subscriber in list(self._subscribers):
+            known = self._master.registerSubscriber(subscriber.resolved_name, subscriber.type, uri)
+            ServerProxy(uri).publisherUpdate("/master", subscriber.resolved_name, known)
 
     def subscribe(self, topic: str, qos: Qos, deliver: Deliver) -> None:
         """Ask for a topic, whatever its type is. A latched message comes to every subscriber."""

@@ -91,5 +91,13 @@ def test_some_boxes_may_move_by_a_cell_and_more_may_not() -> None:
     assert not compare_backends(REFERENCES, moved(2)).passed
 
 
+def test_a_small_box_that_moves_by_little_of_its_deviation_is_the_same() -> None:
+    def within(by_px: float) -> float:
+        return compare_backends(REFERENCES, changed(boxes=lambda b: b + by_px)).share_within
+
+    assert within(0.045) == 1  # of a deviation of 1 px; the overlap of boxes of 10 px is 0.98
+    assert within(0.06) < 0.95
+
+
 def test_a_comparison_without_samples_does_not_pass() -> None:
     assert not compare_backends([], []).passed

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 from shutil import which
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs Debian's packages python3-rospy, python3-rosbag, python3-roslaunch, rosout",
 )
 
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 ROOT = Path(__file__).resolve().parents[3]
 HOST = """
 import site, sys
@@ -65,6 +66,12 @@ def running(
                 process.wait(10)
 
 
+def ros_system(folder: Path, port: int) -> dict[str, str]:
+    """Return the environment of ROS with a master at a port."""
+    system = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "ROS_MASTER_URI": f"http://127.0.0.1:{port}"}
+    return system | {"ROS_HOSTNAME": "127.0.0.1", "ROS_HOME": str(folder), "ROS_LOG_DIR": str(folder)}
+
+
 def master_is_up(port: int) -> bool:
     from xmlrpc.client import ServerProxy
 
@@ -91,14 +98,12 @@ def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(
     register(config)
     expected = perception.replay(drive, config).outputs
     port = free_port()
-    system = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "ROS_MASTER_URI": f"http://127.0.0.1:{port}"}
-    system |= {"ROS_HOSTNAME": "127.0.0.1", "ROS_HOME": str(tmp_path), "ROS_LOG_DIR": str(tmp_path)}
+    system = ros_system(tmp_path, port)
     ours = {key: value for key, value in system.items() if key.startswith("ROS_")}
     (tmp_path / "debian_ros.pth").write_text(f"{DEBIAN}\n")
     heard = tmp_path / "heard.bag"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     said: list[str] = []
-    with running(["/usr/bin/roscore", "-p", str(port)], system, **quiet):
+    with running(["/usr/bin/roscore", "-p", str(port)], system, **QUIET):
         assert wait_for(lambda: master_is_up(port))
         with forked_python.start(tmp_path, config, out, program=HOST, cwd=ROOT, env=ours) as host:
             errors = host.stderr
@@ -107,10 +112,10 @@ def test_a_bag_played_in_ros_gives_the_outputs_of_its_replay(
             assert wait_for(lambda: subscribers(port, image) or host.poll() is not None), said
             assert host.poll() is None, said
             record = ["/usr/bin/rosbag", "record", "-O", str(heard), "-e", "/perception/.*", "/diagnostics"]
-            with running(record, system, **quiet):
+            with running(record, system, **QUIET):
                 assert wait_for(lambda: len(subscribers(port, "/perception/detections")) > 0)
                 play = ["/usr/bin/rosbag", "play", "-d", "2", str(drive)]
-                subprocess.run(play, env=system, check=True, timeout=120, **quiet)
+                subprocess.run(play, env=system, check=True, timeout=120, **QUIET)
                 assert wait_for(lambda: heard.with_suffix(".bag.active").exists())
                 wait_for(lambda: False, 2.0)
             host.send_signal(signal.SIGINT)
@@ -163,12 +168,20 @@ def test_without_a_master_the_host_says_what_to_do(tmp_path: Path, forked_python
     assert "start `roscore`" in json.loads(done.stdout)["error"]
 
 
-def test_a_master_that_was_started_again_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_master_that_was_started_again_gets_to_know_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not know the nodes of the former one, which stay silent to all that is started later."""
     transport = object.__new__(rospy_transport.RospyTransport)
     transport.notes = Notes()
-    monkeypatch.setattr(transport, "wait", lambda seconds: True)
-    answers = iter([7, OSError("no master answers"), 7, 8])
+    turns, told = iter([True] * 6), iter([OSError("not yet"), None])
+    monkeypatch.setattr(transport, "wait", lambda seconds: next(turns, False))
+    answers = iter([7, OSError("no master answers"), 7, 8, 8, 8])
+
+    def announce() -> None:
+        assert not transport.notes.texts
+        if (error := next(told)) is not None:
+            raise error
+
+    monkeypatch.setattr(transport, "_announce", announce)
 
     def master_pid() -> int:
         answer = next(answers)
@@ -179,6 +192,33 @@ def test_a_master_that_was_started_again_is_said(monkeypatch: pytest.MonkeyPatch
     transport._watch_master(master_pid, 7)
     assert "started again" in transport.notes.texts["ROS master"]
     assert next(answers, None) is None
+    assert next(told, "both") == "both"
+
+
+def test_a_host_goes_on_with_a_roscore_that_was_started_again(
+    tmp_path: Path, forked_python: ForkedPython
+) -> None:
+    """The player and what listens to the outputs know the second one alone."""
+    drive, config = write_ros1(tmp_path, 1.0, raw=False), ros_config(tmp_path / "robot.yaml", raw=False)
+    register(config)
+    port, out = free_port(), tmp_path / "out.mcap"
+    system = ros_system(tmp_path, port)
+    ours = {key: value for key, value in system.items() if key.startswith("ROS_")}
+    (tmp_path / "debian_ros.pth").write_text(f"{DEBIAN}\n")
+    with ExitStack() as stack:
+        with running(["/usr/bin/roscore", "-p", str(port)], system, **QUIET):
+            assert wait_for(lambda: master_is_up(port))
+            host = stack.enter_context(
+                forked_python.start(tmp_path, config, out, program=HOST, cwd=ROOT, env=ours)
+            )
+            assert wait_for(lambda: subscribers(port, IMAGE) or host.poll() is not None)
+        stack.enter_context(running(["/usr/bin/roscore", "-p", str(port)], system, **QUIET))
+        assert wait_for(lambda: master_is_up(port) and len(subscribers(port, IMAGE)) > 0)
+        play = ["/usr/bin/rosbag", "play", "-d", "2", str(drive)]
+        subprocess.run(play, env=system, check=True, timeout=120, **QUIET)
+        host.send_signal(signal.SIGINT)
+        text, _ = host.communicate()
+    assert json.loads(text)["ledger"][IMAGE]["used"] > 5
 
 
 def read_bag(path: Path) -> list[tuple[str, int, Any]]:

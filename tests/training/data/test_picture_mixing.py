@@ -26,7 +26,13 @@ from perception.training.data.object_pasting import (
 )
 from perception.training.data.picture_mixing import as_picture, is_picture, mixed_picture
 from perception.training.data.sample_cache import CachedLog
-from perception.training.data.training_sample import IGNORED, SampleId, SampleTruth, TrainingSample
+from perception.training.data.training_sample import (
+    IGNORED,
+    IGNORED_FOR_CLASS,
+    SampleId,
+    SampleTruth,
+    TrainingSample,
+)
 from perception.training.train_config import AugmentConfig, DropConfig, PictureConfig
 from tests.training.conftest import SHAPE
 
@@ -158,6 +164,14 @@ def test_a_box_to_ignore_stays_one_where_a_pasted_object_covers_it() -> None:
         assert too_hard(pasted, 0.0, 0.0).tolist() == [True, False]
         assert pasted.visible.dtype == np.float32
     assert covered > 5
+
+
+def test_a_region_that_is_cut_off_stays_a_region_of_its_kind() -> None:
+    for marked in (IGNORED, IGNORED_FOR_CLASS):
+        crowd = picture((0, (10, 10, 120, 60)), visible=marked)
+        for seed in range(8):
+            mixed = mixed_picture(crowd, MOSAIC, np.random.default_rng(seed), lambda _, crowd=crowd: crowd)
+            assert set(mixed.truth.visible.tolist()) == {marked}
 
 
 def test_hidden_objects_and_boxes_to_ignore_are_not_cut_out() -> None:

@@ -22,6 +22,7 @@ from perception.training.data.cache_writer import samples_with_truth
 from perception.training.data.dataset import Dataset
 from perception.training.data.sample_cache import CachedLog, cached_log, find_logs
 from perception.training.data.splits import report_missing_truth
+from perception.training.data.training_sample import IGNORED_FOR_CLASS
 from perception.training.loop.observer import Watcher
 from perception.training.validation import truth_of
 from perception.types import TruthBox
@@ -251,6 +252,27 @@ def test_boxes_and_pictures_lie_where_the_limits_of_stretching_put_them(
     assert (image[:, :, : area.left] == BESIDE).all()
     assert (image[:, :, area.left + area.width :] == BESIDE).all()
     assert area.cut(image).std() > 10
+
+
+def test_a_region_to_ignore_for_one_class_stays_so_and_one_of_a_foreign_class_is_none(
+    recipe: CacheSpec, tmp_path: Path
+) -> None:
+    def ignored(row: Row) -> list[Row]:
+        if row.topic != "/truth/detections":
+            return [row]
+        stamp_ns, frame_id, boxes = decode_truth(row.payload)
+        crowd = [replace(box, ignore=True, label=name) for box in boxes for name in (box.label, "ghost")]
+        return [replace(row, payload=encode_truth(stamp_ns, frame_id, crowd))]
+
+    cached = cached_log(write_scene(tmp_path / "a.mcap", duration_s=1.0, mutate=ignored), recipe, tmp_path)
+    plain = cached_log(write_scene(tmp_path / "b.mcap", duration_s=1.0), recipe, tmp_path)
+    assert cached.about["boxes"] == plain.about["boxes"] > 0
+    for row in range(len(cached)):
+        assert (cached.sample(row).truth.visible == IGNORED_FOR_CLASS).all()
+        found = truth_of(cached.sample(row).truth, recipe.model).boxes or ()
+        assert all(box.ignore for box in found)
+        expected = truth_of(plain.sample(row).truth, recipe.model).boxes or ()
+        assert [box.label for box in found] == [box.label for box in expected]
 
 
 def test_boxes_beside_the_picture_are_not_learned(recipe: CacheSpec, tmp_path: Path) -> None:

@@ -123,6 +123,19 @@ def test_nothing_in_a_region_to_ignore_is_punished_but_what_stands_in_it_is_lear
     assert float(true.box_weight.sum()) == 1
 
 
+def test_what_is_ignored_is_so_for_its_class_alone_or_for_every_class_where_truth_names_none() -> None:
+    small, region = [8.0, 8, 24, 24], [40.0, 16, 120, 48]
+    given_truth = truth([small, region], labels=[0, 1], ignored=torch.ones(1, 2, dtype=torch.bool))
+    for every in (False, True):
+        regions = torch.tensor([[False, True]])
+        changed = given_truth._replace(regions=regions, of_every_class=regions & every)
+        counted = make_targets(changed, 3, Grid(H, W)).counted[0]
+        assert counted[:, 4, 4].tolist() == [0, 1, 1]  # the centre of an object that is too hard
+        inside = counted[:, 4:12, 10:30].flatten(1).mean(1).tolist()
+        assert inside == ([0, 0, 0] if every else [1, 0, 1])
+        assert counted[:, 1, 30].tolist() == [1, 1, 1]
+
+
 def test_of_a_class_that_is_not_complete_only_the_labelled_places_are_known() -> None:
     complete = torch.tensor([[1.0, 0.0, 1.0]])
     true = make_targets(truth([[40.0, 16, 80, 48]], [1], complete=complete), 3, Grid(H, W))
