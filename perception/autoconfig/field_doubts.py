@@ -86,6 +86,11 @@ def field_doubts(
     return wrong, doubts
 
 
+def is_of_satellites(*names: str) -> bool:
+    """Return whether a topic, a message type or a frame is that of a receiver of satellites, by its name."""
+    return any(word in name.lower() for name in names for word in _OF_SATELLITES)
+
+
 def frame_of_vectors(schema: str, readings: Sequence[StatusReading]) -> str:
     """Return the frame along whose axes the vectors of a message are; empty where nothing says so."""
     path = _FRAME_OF_VECTORS.get(kind_of(schema))
@@ -143,7 +148,7 @@ def _wrong_twist(
     names = {frame.rsplit("/", 1)[-1]: frame}
     if not any(abs(r.values.get(fields.get("yaw_rate", ""), 0.0)) > 0 for r in readings):
         names[topic] = topic  # what turns has an Imu, whose axes it is along (kitti2bag's gps/vel)
-    receiver = next((names[n] for n in names if any(word in n.lower() for word in _OF_SATELLITES)), "")
+    receiver = next((names[n] for n in names if is_of_satellites(n)), "")
     if receiver and kind in _FRAME_OF_TWIST and kind != "Odometry":
         text = f"{{}} is that of a receiver of satellites ({receiver!r}): a velocity to the east and north"
         return {

@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.base_frame import FirstFrames, first_frames
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.field_doubts import field_doubts, frame_of_vectors, is_one_axis
+from perception.autoconfig.field_doubts import (
+    field_doubts,
+    frame_of_vectors,
+    is_of_satellites,
+    is_one_axis,
+)
 from perception.autoconfig.first_messages import (
     first_decoded,
     later_number_fields,
@@ -106,6 +111,7 @@ def _add_fields(
         }
         worths = {topic: names.worth(fields) for topic, fields in missing.items()}
         alike = best([topic for topic, worth in worths.items() if worth], worths.__getitem__)
+        alike = best(alike, lambda topic: not is_of_satellites(topic, draft.schema_name(topic)))
         if not alike:
             return
         topic = alike[0]

@@ -163,6 +163,9 @@ def test_a_depth_image_is_no_camera_whatever_its_name(tmp_path: Path) -> None:
         ("/stereo/disparity", "disparity"),
         ("/zed/confidence/map", "confidence"),
         ("/thermal/image_raw", "thermal"),
+        ("/lepton/image_raw", "lepton"),
+        ("/ir/image_raw", "ir"),
+        ("/air/image_raw", ""),
         ("/segmentation/image", "segment"),
         ("/infra/depth/image", ""),
         ("/tof/image", ""),
@@ -185,6 +188,7 @@ def test_an_image_of_one_channel_that_holds_no_distances_is_no_range(
         ("/device_0/sensor_0/Depth_0/image/data", "0", "range"),
         ("/sensor_0/image", "camera_depth_optical_frame", "range"),
         ("/device_0/sensor_0/Infrared_1/image/data", "0", "camera"),
+        ("/ir/image_raw", "depth_camera_link", "camera"),  # Azure Kinect
     ],
 )
 def test_pictures_of_16_grey_bits_are_depth_where_topic_or_frame_says_so(
@@ -195,6 +199,28 @@ def test_pictures_of_16_grey_bits_are_depth_where_topic_or_frame_says_so(
     choice = choice_of(log, tmp_path)
     other = {"range": "camera", "camera": "range"}[role]
     assert (topic_of(choice, role), topic_of(choice, other)) == (topic, None)
+
+
+def test_a_grey_picture_of_16_bits_is_no_camera_beside_one_of_8(tmp_path: Path) -> None:
+    log = SmallLog().raw_image("/boson/image", "mono16", "boson").raw_image("/cam/image", "mono8", "cam")
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "camera") == "/cam/image"
+    (item,) = [item for item in choice.unused if item.topic == "/boson/image"]
+    assert "grey with 16 bits" in item.reason
+    two = SmallLog().raw_image("/cam0/image", "mono16", "cam0").raw_image("/cam1/image", "mono16", "cam1")
+    assert len(choice_of(two, tmp_path).config.sensors.cameras) == 2  # TUM VI
+
+
+@pytest.mark.parametrize("info", [False, True])
+def test_a_picture_of_the_echoes_of_a_scanner_is_no_camera(tmp_path: Path, info: bool) -> None:
+    """Ouster's driver draws them; an infrared camera in the frame of its points has a camera info."""
+    log = SmallLog().scan("/points", "os_lidar").raw_image("/signal_image", "mono16", "os_lidar")
+    log = log.calibration("/info", "os_lidar") if info else log
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "camera") == ("/signal_image" if info else None)
+    assert [item.topic for item in choice.unused if "its echoes" in item.reason] == (
+        [] if info else ["/signal_image"]
+    )
 
 
 def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> None:
@@ -462,6 +488,15 @@ def test_a_velocity_of_the_vehicle_goes_before_those_of_the_world(tmp_path: Path
     status = choice_of(log, tmp_path).config.sensors.status
     assert status is not None
     assert status.topic == "/velocity_body"
+
+
+def test_of_two_speeds_that_of_a_receiver_of_satellites_is_the_last_choice(tmp_path: Path) -> None:
+    log = SmallLog().image().json("/gps/fix", lambda i: {"speed": 7.0}, name="gps_common/GPSFix")
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "status") == "/gps/fix"
+    choice = choice_of(log.json("/tx/vehicle_speed_rpt", lambda i: {"vehicle_speed": 7.1}), tmp_path)
+    assert topic_of(choice, "status") == "/tx/vehicle_speed_rpt"
+    assert not any("tell as much" in text for text in choice.warnings)
 
 
 def test_the_acceleration_of_autoware_is_no_velocity(tmp_path: Path) -> None:
