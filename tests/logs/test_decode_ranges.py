@@ -243,6 +243,7 @@ def test_the_points_of_livox_are_returns(package: str) -> None:
         ("velodyne_msgs/msg/VelodyneScan", "play the bag into its driver"),
         ("ouster_sensor_msgs/PacketMsg", "play the bag into its driver"),
         ("point_cloud_interfaces/msg/CompressedPointCloud2", "`republish` of point_cloud_transport"),
+        ("dvs_msgs/msg/EventArray", "a node that draws them"),
         ("theora_image_transport/Packet", "`republish` of image_transport"),
     ],
 )
