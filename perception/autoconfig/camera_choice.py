@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perception.autoconfig import naming_rules as names
+from perception.autoconfig.base_frame import NAMES as BASES
 from perception.autoconfig.camera_infos import info_of_one, infos_of_several
 from perception.autoconfig.config_draft import ConfigDraft, best, wide_tolerance
 from perception.autoconfig.first_messages import first_frame, rate_hz
@@ -137,7 +138,7 @@ def _of_echoes(draft: ConfigDraft, contents: dict[str, ImageContent]) -> list[st
     radiometric = [topic for topic, content in contents.items() if content.radiometric]
     if not radiometric:
         return []
-    scanners = {first_frame(draft.log, topic) for topic in draft.of_kind("range")} - {""}
+    scanners = {first_frame(draft.log, topic) for topic in draft.of_kind("range")} - {"", *BASES}
     cameras = {first_frame(draft.log, topic) for topic in draft.of_kind("calibration")}
     return [topic for topic in radiometric if contents[topic].frame_id in scanners - cameras]
 

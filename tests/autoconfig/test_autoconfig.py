@@ -519,6 +519,8 @@ def test_a_status_may_be_read_out_of_any_message(tmp_path: Path) -> None:
             {"yaw_rate": "angular_velocity_z", "acceleration": "linear_acceleration_x"},
         ),
         (["angvel_z", "angvel_y"], {"yaw_rate": "angvel_z"}),  # Boreas
+        (["airspeed", "groundspeed", "heading"], {"speed": "groundspeed"}),  # MAVROS' VFR_HUD
+        (["velocity_lin", "velocity_ang"], {"speed": "velocity_lin", "yaw_rate": "velocity_ang"}),  # Leo
         (["joints.0.speed", "twist.0.linear.x"], {}),
         (["steering_angle"], {"steering": "steering_angle"}),
         # What ends alike and is an acceleration is no velocity.

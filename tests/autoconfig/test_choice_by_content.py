@@ -221,6 +221,8 @@ def test_a_picture_of_the_echoes_of_a_scanner_is_no_camera(tmp_path: Path, info:
     assert [item.topic for item in choice.unused if "its echoes" in item.reason] == (
         [] if info else ["/signal_image"]
     )
+    lazy = SmallLog().scan("/points", "base_link").raw_image("/heat", "mono16", "base_link")
+    assert topic_of(choice_of(lazy, tmp_path), "camera") == "/heat"
 
 
 def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> None:

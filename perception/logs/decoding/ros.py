@@ -175,6 +175,14 @@ UNREADABLE: dict[str, str] = {
         "events of an event camera, no pictures; play the bag into a node that draws them "
         "(event_camera_renderer, dvs_renderer), and record its sensor_msgs/Image",
     ),
+    **dict.fromkeys(
+        (
+            *("derived_object_msgs/ObjectArray", "jsk_recognition_msgs/BoundingBoxArray"),
+            *("lgsvl_msgs/Detection2DArray", "lgsvl_msgs/Detection3DArray"),
+        ),
+        "boxes of objects, which are not read; where they are the truth, write them as "
+        "vision_msgs/Detection3DArray (Detection2DArray in pixels)",
+    ),
     "theora_image_transport/Packet": _REPUBLISH.format(
         "pictures in Theora", "image_transport", "sensor_msgs/CompressedImage"
     ),
