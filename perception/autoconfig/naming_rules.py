@@ -52,8 +52,9 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     channel: tuple(names.split())
     for channel, names in {
         "speed": "speed velocity vel forward_speed vehicle_speed ego_speed v_ego longitudinal_velocity "
-        "longitudinal_speed linear_speed linear_velocity velocity_lin vel.x x.vel velocity.x twist.twist.linear.x "
-        "twist.linear.x linear_velocity.x linear.x vx speedometer ground_speed groundspeed",
+        "longitudinal_speed linear_speed linear_velocity velocity_lin vel.x x.vel velocity.x "
+        "twist.twist.linear.x twist.linear.x linear_velocity.x linear.x vx "
+        "speedometer ground_speed groundspeed",
         "yaw_rate": "yaw_rate yawrate yaw_velocity yaw_speed heading_rate turn_rate angvel.z ang_vel.z "
         "angular_speed angular_velocity velocity_ang angular_velocity.z angular_rate.z rotation_rate.z "
         "twist.twist.angular.z twist.angular.z angular.z gyro.z gyroscope.z wz",

@@ -20,7 +20,7 @@ from perception.autoconfig.first_messages import (
     rate_hz,
     spread_decoded,
 )
-from perception.autoconfig.readable_topics import reading_problem
+from perception.autoconfig.readable_topics import reading_problem, unread_type
 from perception.autoconfig.sensor_mounts import turned_axes
 from perception.autoconfig.sensor_names import sensor_names, shared_prefix
 from perception.autoconfig.stated_units import stated_units
@@ -237,6 +237,10 @@ def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidat
         draft.leave_out([topic], "undecodable", problem)
         if warn:
             draft.warnings.append(f"{topic} is not used: {problem}")
+        return
+    if not candidate.wrong and (unread := unread_type(draft.schema_name(topic))):
+        draft.leave_out([topic], "undecodable", unread)
+        draft.warnings.append(f"{topic} is not used: {unread}")
         return
     why = "; ".join(dict.fromkeys(candidate.wrong.values())) or _unknown_fields(candidate)
     draft.leave_out([topic], "no_known_field", why)

@@ -558,6 +558,25 @@ def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
     assert not any("status" in text for text in choice.warnings)
 
 
+@pytest.mark.parametrize(
+    ("schema", "what"),
+    [
+        ("apollo.drivers.CompressedImage", "pictures"),
+        ("apollo.drivers.PointCloud", "returns"),
+        ("unitree_go/msg/Go2FrontVideoData", "pictures"),
+        ("unitree_go/msg/LidarState", ""),
+        ("foxglove.ImageAnnotations", ""),
+        ("x.Cloudiness", ""),
+    ],
+)
+def test_sensors_in_a_type_that_is_not_read_are_named(tmp_path: Path, schema: str, what: str) -> None:
+    log = SmallLog().scan().status().json("/sensor", lambda i: {"count": i}, name=schema)
+    choice = choice_of(log, tmp_path)
+    (item,) = [item for item in choice.unused if item.topic == "/sensor"]
+    assert (f"it holds {what}" in item.reason) == bool(what)
+    assert any(item.reason in text for text in choice.warnings) == bool(what)
+
+
 def test_positions_of_an_earlier_run_are_no_truth(tmp_path: Path) -> None:
     """They would make any model right that says what that run said."""
     log = SmallLog().image().cuboids("/perception/scene").write(tmp_path / "drive.outputs.mcap")
