@@ -83,6 +83,11 @@ def field_doubts(
             )
     if reason := _tilted_axis(schema, fields.get("yaw_rate", ""), acceleration, steady, readings):
         wrong["yaw_rate"] = reason
+    elif "yaw_rate" in fields and _is_in_g(steady):
+        doubts["yaw_rate"] = (
+            f"yaw_rate is {fields['yaw_rate']} of a sensor whose acceleration is in g: "
+            "it may be in degrees/s, where a status is in rad/s"
+        )
     return wrong, doubts
 
 

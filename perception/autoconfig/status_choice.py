@@ -200,6 +200,7 @@ def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames, later: Set[s
         reason = f"its name says {word!r}, not the vehicle; an input is named in sensors.status.topic"
         return _StatusCandidate(paths, {}, dict.fromkeys(fields, reason), {})
     wrong: dict[str, str] = {}
+    of_paths: dict[str, tuple[str, str]] = {}  # a field that is left may be doubtful by one that is not
     left = paths
     while True:
         fields = names.known_fields(left, schema) or names.fields_of_topic(topic, left)
@@ -207,10 +208,12 @@ def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames, later: Set[s
         found, doubts = field_doubts(schema, fields, readings, moving, topic)
         found |= turned_axes(frames, frame_of_vectors(schema, readings), fields)
         found |= stated_units(definition, fields, readings)
+        of_paths |= {channel: (fields[channel], text) for channel, text in doubts.items()}
         if not found:
             break
         wrong = found | wrong
         left = left - {fields[name] for name in found}  # another field may have the channel
+    doubts = {channel: text for channel, (path, text) in of_paths.items() if fields.get(channel) == path}
     return _StatusCandidate(paths, fields, wrong, doubts)
 
 

@@ -551,6 +551,22 @@ def test_gravity_tells_the_way_up_and_the_unit(
     assert any(word in text for text in choice.warnings)
 
 
+@pytest.mark.parametrize("z", [1.0, 9.8])
+def test_a_rate_beside_an_acceleration_in_g_is_perhaps_in_degrees(tmp_path: Path, z: float) -> None:
+    """VESC's driver writes g and degrees a second as an Imu, Livox's g and rad/s."""
+    values = {
+        "angular_velocity": {"x": 0.0, "y": 0.0, "z": 5.0},
+        "linear_acceleration": {"x": 0, "y": 0, "z": z},
+    }
+    log = SmallLog().image().json("/a_imu", lambda i: values, name="sensor_msgs/msg/Imu")
+    said = "may be in degrees/s"
+    assert any(said in text for text in choice_of(log, tmp_path).warnings) == (z == 1.0)
+    choice = choice_of(log.json("/state", lambda i: {"yaw_rate": 0.1}), tmp_path)
+    rates = [s.topic for s in choice.config.sensors.statuses.values() if "yaw_rate" in s.fields]
+    assert rates == (["/state"] if z == 1.0 else ["/a_imu"])
+    assert not any(said in text for text in choice.warnings)
+
+
 def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
     choice = choice_of(odometry(SmallLog().image(), "/odom"), tmp_path)
     assert choice.config.sensors.status is not None
