@@ -152,7 +152,23 @@ def packed_points(
     def extra(field: PackedField | None) -> Float32 | None:
         return None if field is None else as_float32(column(field)).reshape(count)
 
-    return points, extra(intensity_of(by_name)), extra(speed_of(by_name))
+    speed = extra(speed_of(by_name))
+    if speed is None and {"vx", "vy"} <= by_name.keys():  # of a radar: nuScenes, ARS 408
+        parts = (extra(by_name.get(name)) for name in ("vx", "vy", "vz"))
+        columns = [np.zeros(count, np.float32) if part is None else part for part in parts]
+        speed = speed_away(points, np.stack(columns, axis=1))
+    return points, extra(intensity_of(by_name)), speed
+
+
+def speed_away(points: Float32, velocity: Float32) -> Float32:
+    """Return the speed [N] away from the sensor of points [N, 3] (m) with velocities [N, 3] (m/s).
+
+    NaN at the sensor itself.
+    """
+    with np.errstate(all="ignore"):  # whatever a file holds
+        distance = np.linalg.norm(points, axis=1)
+        along = np.einsum("ni,ni->n", points, velocity) / np.where(distance > 0, distance, np.nan)
+    return as_float32(along)
 
 
 def intensity_of(columns: Mapping[str, T]) -> T | None:
