@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -152,12 +152,20 @@ def packed_points(
     def extra(field: PackedField | None) -> Float32 | None:
         return None if field is None else as_float32(column(field)).reshape(count)
 
-    speed = extra(speed_of(by_name))
-    if speed is None and {"vx", "vy"} <= by_name.keys():  # of a radar: nuScenes, ARS 408
-        parts = (extra(by_name.get(name)) for name in ("vx", "vy", "vz"))
-        columns = [np.zeros(count, np.float32) if part is None else part for part in parts]
-        speed = speed_away(points, np.stack(columns, axis=1))
-    return points, extra(intensity_of(by_name)), speed
+    return points, extra(intensity_of(by_name)), _radial_speed(points, by_name, extra)
+
+
+def _radial_speed(
+    points: Float32,
+    by_name: Mapping[str, PackedField],
+    column_of: Callable[[PackedField | None], Float32 | None],
+) -> Float32 | None:
+    """Return the radial speeds [N] of a cloud, or those of its velocities (nuScenes), or None."""
+    if (named := speed_of(by_name)) is not None or not {"vx", "vy"} <= by_name.keys():
+        return column_of(named)
+    parts = (column_of(by_name.get(name)) for name in ("vx", "vy", "vz"))
+    columns = [np.zeros(len(points), np.float32) if part is None else part for part in parts]
+    return speed_away(points, np.stack(columns, axis=1))
 
 
 def speed_away(points: Float32, velocity: Float32) -> Float32:
