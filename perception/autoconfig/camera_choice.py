@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from perception.autoconfig import naming_rules as names
+from perception.autoconfig.base_frame import NAMES as BASES
 from perception.autoconfig.camera_infos import info_of_one, infos_of_several
 from perception.autoconfig.config_draft import ConfigDraft, best, wide_tolerance
-from perception.autoconfig.first_messages import rate_hz
+from perception.autoconfig.first_messages import first_frame, rate_hz
 from perception.autoconfig.image_content import ImageContent, image_content
+from perception.autoconfig.picture_words import says_not_colour
 from perception.autoconfig.sensor_names import front_first, same_sensor, sensor_names
 
 _SMALLER = ("resize", "downsampl", "downscal")
@@ -99,9 +101,11 @@ def _images(draft: ConfigDraft) -> list[str]:
 
 def _cameras(draft: ConfigDraft, contents: dict[str, ImageContent]) -> list[str]:
     """Return the topics that could be the camera, by content and name; others are left out with a reason."""
+    echoes = _of_echoes(draft, contents)
+    draft.leave_out(echoes, "second_choice", "grey with 16 bits, in the frame of a scanner: its echoes")
     depth = [topic for topic, content in contents.items() if content.depth]
     draft.leave_out(depth, "depth_image", "a depth image: it has no colours, and is no camera")
-    topics = [topic for topic in contents if topic not in depth]
+    topics = [topic for topic in contents if topic not in depth and topic not in echoes]
     if depth and not topics:
         draft.warnings.append(
             f"no camera: {', '.join(depth)} is a depth image, without colours, and there is no other image"
@@ -111,18 +115,41 @@ def _cameras(draft: ConfigDraft, contents: dict[str, ImageContent]) -> list[str]
         lambda topic: (
             not contents[topic].problem,
             contents[topic].colours,
-            not names.says_not_colour(topic),
+            not says_not_colour(topic),
             not names.truth_doubt(topic),
+            not contents[topic].radiometric,
         ),
     )
     for topic in (topic for topic in topics if topic not in chosen):
         content = contents[topic]
         why = f"cannot be read: {content.problem}" if content.problem else "by its name no plain picture"
-        why = why if content.problem or content.colours else "grey, beside a camera with colours"
+        why = why if content.problem or content.colours else _why_grey(content, contents[chosen[0]])
         draft.leave_out([topic], "undecodable" if content.problem else "second_choice", why)
     unpacked = {topic.rpartition("/")[0] for topic in chosen}.intersection(chosen)  # /image_raw/compressed
     draft.leave_out(unpacked, "second_choice", "the same pictures as its compressed topic")
     return _distinct(draft, [topic for topic in chosen if topic not in unpacked], contents)
+
+
+def _of_echoes(draft: ConfigDraft, contents: dict[str, ImageContent]) -> list[str]:
+    """Return the pictures that a scanner made of its echoes (Ouster's `signal_image`).
+
+    They are of its frame, and there is no camera info of it: a camera that sees infrared light has one.
+    """
+    radiometric = [topic for topic, content in contents.items() if content.radiometric]
+    if not radiometric:
+        return []
+    scanners = {first_frame(draft.log, topic) for topic in draft.of_kind("range")} - {"", *BASES}
+    cameras = {first_frame(draft.log, topic) for topic in draft.of_kind("calibration")}
+    return [topic for topic in radiometric if contents[topic].frame_id in scanners - cameras]
+
+
+def _why_grey(content: ImageContent, chosen: ImageContent) -> str:
+    """Return why a grey picture is left out beside a chosen one."""
+    if chosen.colours:
+        return "grey, beside a camera with colours"
+    if content.radiometric and not chosen.radiometric:
+        return "grey with 16 bits, as of heat or of the echoes of a scanner, beside a camera with 8"
+    return "by its name no plain picture"
 
 
 def _distinct(draft: ConfigDraft, topics: list[str], contents: dict[str, ImageContent]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from perception.autoconfig.config_draft import ConfigDraft, best
 from perception.autoconfig.first_messages import first_of
@@ -13,6 +13,8 @@ from perception.types import CameraInfo
 ASPECT = 0.03
 """Camera info and picture are of one camera where their aspects differ by less, whatever their scale."""
 
+_NO_INFO = "no camera calibration in the log: ranges cannot be placed in the image"
+
 
 def info_of_one(draft: ConfigDraft, camera: str, picture: ImageContent) -> str | None:
     """Return the camera info of the only camera; ambiguities are noted in the draft."""
@@ -20,7 +22,7 @@ def info_of_one(draft: ConfigDraft, camera: str, picture: ImageContent) -> str |
     topics = [t for t, info in infos.items() if _same_frame(info, picture)]
     _leave_out_others(draft, infos, topics, "camera", picture)
     if not topics:
-        draft.warnings.append("no camera calibration in the log: ranges cannot be placed in the image")
+        draft.warnings.append(_NO_INFO)
         return None
     fitting = best(topics, lambda topic: _fit(infos[topic], picture))
     near = best(fitting, lambda topic: nearness(topic, camera))
@@ -51,7 +53,11 @@ def infos_of_several(
         pictures: Topic -> its contents.
     """
     infos = _infos(draft)
-    claims = {topic: _nearest(topic, pictures[topic], infos) for topic in cameras}
+    if not infos:
+        draft.warnings.append(_NO_INFO)
+        return {}
+    taken = {_frame(info) for info in infos.values()} & {pictures[topic].frame_id for topic in cameras} - {""}
+    claims = {topic: _nearest(topic, pictures[topic], infos, taken) for topic in cameras}
     chosen: dict[str, str] = {}
     for camera, info in claims.items():
         name = cameras[camera]
@@ -75,9 +81,15 @@ def infos_of_several(
     return chosen
 
 
-def _nearest(camera: str, picture: ImageContent, infos: Mapping[str, CameraInfo | None]) -> str | None:
-    """Return the camera info that is nearest to a camera; None where none is, or several are."""
+def _nearest(
+    camera: str, picture: ImageContent, infos: Mapping[str, CameraInfo | None], taken: Set[str]
+) -> str | None:
+    """Return the camera info that is nearest to a camera; None where none is, or several are.
+
+    Pictures that name no frame have none of those whose frame is `taken`: that of other pictures.
+    """
     topics = [topic for topic, info in infos.items() if _same_frame(info, picture)]
+    topics = [topic for topic in topics if picture.frame_id or _frame(infos[topic]) not in taken]
     topics = [topic for topic in topics if _closeness(camera, topic, picture, infos)[:2] > (0, 0)]
     near = best(
         topics, lambda topic: (_closeness(camera, topic, picture, infos), _fit(infos[topic], picture))

@@ -83,7 +83,17 @@ def field_doubts(
             )
     if reason := _tilted_axis(schema, fields.get("yaw_rate", ""), acceleration, steady, readings):
         wrong["yaw_rate"] = reason
+    elif "yaw_rate" in fields and _is_in_g(steady):
+        doubts["yaw_rate"] = (
+            f"yaw_rate is {fields['yaw_rate']} of a sensor whose acceleration is in g: "
+            "it may be in degrees/s, where a status is in rad/s"
+        )
     return wrong, doubts
+
+
+def is_of_satellites(*names: str) -> bool:
+    """Return whether a topic, a message type or a frame is that of a receiver of satellites, by its name."""
+    return any(word in name.lower() for name in names for word in _OF_SATELLITES)
 
 
 def frame_of_vectors(schema: str, readings: Sequence[StatusReading]) -> str:
@@ -143,7 +153,7 @@ def _wrong_twist(
     names = {frame.rsplit("/", 1)[-1]: frame}
     if not any(abs(r.values.get(fields.get("yaw_rate", ""), 0.0)) > 0 for r in readings):
         names[topic] = topic  # what turns has an Imu, whose axes it is along (kitti2bag's gps/vel)
-    receiver = next((names[n] for n in names if any(word in n.lower() for word in _OF_SATELLITES)), "")
+    receiver = next((names[n] for n in names if is_of_satellites(n)), "")
     if receiver and kind in _FRAME_OF_TWIST and kind != "Odometry":
         text = f"{{}} is that of a receiver of satellites ({receiver!r}): a velocity to the east and north"
         return {

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from perception.autoconfig.first_messages import FIRST, first_messages
+from perception.autoconfig.picture_words import says_no_distances
 from perception.autoconfig.unused_topics import one_line
 from perception.logs import Log, decode
 from perception.logs.decoding.image_header import read_samples
@@ -35,6 +36,8 @@ class ImageContent(NamedTuple):
         size: Width and height; (0, 0) where they are not known.
         video: What its video is like; empty: it has none.
         doubt: Why its pixels may be taken wrongly; empty: nothing says so.
+        radiometric: Whether it is grey with 16 bits, as pictures of heat, of infrared light and of the echoes
+            of a scanner are.
     """
 
     colours: bool
@@ -44,6 +47,7 @@ class ImageContent(NamedTuple):
     size: tuple[int, int] = (0, 0)
     video: str = ""
     doubt: str = ""
+    radiometric: bool = False
 
 
 def image_content(log: Log, topic: str) -> ImageContent:
@@ -65,13 +69,17 @@ def _content(log: Log, message: Message) -> ImageContent:
     if isinstance(frame, VideoPacket):
         return _video_content(log, topic, frame)
     if isinstance(frame, CameraFrame):
-        if frame.format == "mono16" and (_DEPTH.search(topic) or _DEPTH.search(frame.frame_id)):
+        deep = frame.format == "mono16"
+        says_depth = _DEPTH.search(topic) or (_DEPTH.search(frame.frame_id) and not says_no_distances(topic))
+        if deep and says_depth:
             return ImageContent(False, depth=True)
         grey = frame.format.startswith("mono")
         if frame.format in ("jpeg", "png", "webp") and not frame.mosaic:
             grey = read_samples(frame.data)[0] < 3
         size = frame.width, frame.height
-        return ImageContent(not grey, frame_id=frame.frame_id, size=size, doubt=_few_bits(frame))
+        return ImageContent(
+            not grey, frame_id=frame.frame_id, size=size, doubt=_few_bits(frame), radiometric=deep
+        )
     problem = one_line(frame.reason) if isinstance(frame, Undecodable) else ""
     return ImageContent(False, isinstance(decode(message, "range"), DepthImage), problem)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
-from perception.autoconfig.other_things import SHAFTS, of_the_vehicle, other_thing
+from perception.autoconfig.other_things import MOVED, of_the_vehicle, other_thing
 
 NameDoubt = Literal["", "weak", "strong"]
 """How strongly a name speaks against a topic: not at all; by a word with other meanings; by a clear word."""
@@ -30,16 +30,6 @@ _COMMAND = _word_set(
     "control controls ctrl command commands cmd cmds target setpoint setpoints desired action actions"
 )
 _MEASURED = _word_set("state states status odom odometry imu feedback measured measurement actual report")
-_NOT_COLOUR = (  # also of pictures that are drawn on
-    *("depth", "disparity", "mask", "segment", "semantic", "thermal", "infra", "debug", "dbg", "overlay"),
-    *("visuali", "rviz", "heatmap", "preview", "thumbnail"),
-)
-_DRAWN = _word_set("annotated bbox bboxes boxes detections result results flow dvs bev")
-_NO_DISTANCES = (
-    *("disparity", "confidence", "thermal", "flir", "lwir", "infra", "amplitude", "intensity", "reflect"),
-    *("segment", "semantic", "instance", "label", "mask", "flow", "normal", "cost", "score", "variance"),
-)
-"""Words of images of one channel of floats or of 16 bits whose values are no distances."""
 _HOUSEKEEPING = frozenset(("rosout", "rosout_agg", "parameter_events", "diagnostics", "diagnostics_agg"))
 _HOUSEKEEPING_PACKAGES = _word_set(
     "rcl_interfaces rosgraph_msgs diagnostic_msgs rosbag2_interfaces lifecycle_msgs action_msgs "
@@ -61,18 +51,28 @@ _OFTEN_COMMANDS = _word_set("Twist")
 _ALIASES: Mapping[str, tuple[str, ...]] = {
     channel: tuple(names.split())
     for channel, names in {
-        "speed": "speed velocity vel forward_speed vehicle_speed ego_speed speed_mps speed_m_s "
-        "longitudinal_velocity longitudinal_speed linear_speed linear_velocity vel.x x.vel velocity.x "
-        "twist.twist.linear.x twist.linear.x linear_velocity.x linear.x vx",
-        "yaw_rate": "yaw_rate yawrate yaw_velocity yaw_speed yaw_rate_rad_s heading_rate turn_rate "
-        "angular_speed angular_velocity angular_velocity.z angular_rate.z rotation_rate.z "
+        "speed": "speed velocity vel forward_speed vehicle_speed ego_speed v_ego longitudinal_velocity "
+        "longitudinal_speed linear_speed linear_velocity velocity_lin vel.x x.vel velocity.x "
+        "twist.twist.linear.x twist.linear.x linear_velocity.x linear.x vx "
+        "speedometer ground_speed groundspeed",
+        "yaw_rate": "yaw_rate yawrate yaw_velocity yaw_speed heading_rate turn_rate angvel.z ang_vel.z "
+        "angular_speed angular_velocity velocity_ang angular_velocity.z angular_rate.z rotation_rate.z "
         "twist.twist.angular.z twist.angular.z angular.z gyro.z gyroscope.z wz",
-        "acceleration": "acceleration accel longitudinal_acceleration forward_acceleration acceleration_m_s2 "
+        "acceleration": "acceleration accel longitudinal_acceleration forward_acceleration a_ego "
         "linear_acceleration.x linear_accel.x accel.accel.linear.x accel.linear.x acceleration.linear.x "
         "acceleration.x accel.x accelerometer.x ax",
         "steering": "steering_angle steering steering_tire_angle front_wheel_angle",
     }.items()
 }
+_SI_ENDS = {
+    "speed": "_mps _m_s _ms _m_per_s",
+    "yaw_rate": "_rad_s _radps _rads _rps _rad_per_s",
+    "acceleration": "_mps2 _m_s2 _ms2 _m_per_s2",
+    "steering": "_rad",
+}
+"""Channel -> ends of names that say the unit that a status has (`longitudinal_velocity_mps`)."""
+_UNICYCLE = {"speed": "v", "yaw_rate": "omega"}
+"""What they are called together (Duckietown's Twist2DStamped); a `v` alone may be anything."""
 _ACCELERATIONS = frozenset(("accel", "acceleration", "accelerations", "accelerometer", "jerk"))
 """Words of a path whose numbers are no velocities, also where they end alike (`accel.angular.z`)."""
 _COMMANDED: Mapping[str, tuple[str, ...]] = {
@@ -179,9 +179,10 @@ def of_other_thing(topic: str, schema: str, paths: Iterable[str] = ()) -> str:
         paths: Of the channels in it.
     """
     kind = kind_of(schema)
-    word = other_thing([words_of(part) for part in topic.split("/")])
+    parts = [words_of(part) for part in topic.split("/")]
+    word = other_thing(parts) or other_thing([words_of(_snake(kind)) & {"radar"}])
     said = "Twist" in kind or any("vehicle" in words_of(path) for path in paths)
-    return "" if kind in _OF_VEHICLES or (said and word in SHAFTS) else word
+    return "" if kind in _OF_VEHICLES or (said and word in MOVED) else word
 
 
 def kind_of(schema: str) -> str:
@@ -192,21 +193,6 @@ def kind_of(schema: str) -> str:
 def is_drive_command(schema: str) -> bool:
     """Return whether a message asks for a speed: an AckermannDrive, in which acceleration 0 means at once."""
     return kind_of(schema) in _COMMANDS
-
-
-def says_not_colour(topic: str) -> bool:
-    """Return whether an image topic's name says that it is no picture as a camera takes it."""
-    drawn = any(words_of(part) & _DRAWN for part in topic.split("/"))
-    return drawn or any(word in topic.lower() for word in _NOT_COLOUR)
-
-
-def says_no_distances(topic: str) -> str:
-    """Return the word in the name of an image by which its values are no distances; empty: there is none.
-
-    Where the name says depth, too, it holds distances (`/infra/depth/image`).
-    """
-    name = topic.lower()
-    return next((word for word in _NO_DISTANCES if word in name and "depth" not in name), "")
 
 
 def is_housekeeping(topic: str, schema: str = "") -> bool:
@@ -230,6 +216,8 @@ def known_fields(paths: Collection[str], schema: str = "") -> dict[str, str]:
         if _doubt_of_parts(parts) != "strong" and not other_thing(parts)
     ]
     fields = _fields_by_name(measured, _ALIASES)
+    if not fields and set(_UNICYCLE.values()) <= set(measured):
+        return dict(_UNICYCLE)
     return {channel: path.removeprefix(under) for channel, path in fields.items()}
 
 
@@ -260,7 +248,10 @@ def fields_of_topic(topic: str, paths: Collection[str]) -> dict[str, str]:
 
 def _fields_by_name(paths: Collection[str], names: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     single = [path for path in paths if not any(part.isdigit() for part in path.split("."))]
-    plain = {path: _snake(path) for path in sorted(single, key=lambda path: (path.count("."), path))}
+    plain = {
+        path: re.sub("_(?=[xyz]$)", ".", _snake(path))
+        for path in sorted(single, key=lambda path: (path.count("."), path))
+    }
     velocities = {
         path: name
         for path, name in plain.items()
@@ -269,6 +260,7 @@ def _fields_by_name(paths: Collection[str], names: Mapping[str, tuple[str, ...]]
     fields = {}
     for channel, aliases in names.items():
         fitting = plain if channel == "acceleration" else velocities
+        fitting = {path: _without_unit(name, channel) for path, name in fitting.items()}
         exact = (path for alias in aliases for path, name in fitting.items() if name == alias)
         below = {
             alias: [path for path, name in fitting.items() if name.endswith(f".{alias}")] for alias in aliases
@@ -278,6 +270,12 @@ def _fields_by_name(paths: Collection[str], names: Mapping[str, tuple[str, ...]]
         if path is not None:
             fields[channel] = path
     return fields
+
+
+def _without_unit(name: str, channel: str) -> str:
+    """Return the name of a field without an end that says the unit that the channel has."""
+    end = next((end for end in _SI_ENDS.get(channel, "").split() if name.endswith(end)), "")
+    return name.removesuffix(end)
 
 
 def records_actions(topic: str, schema: str) -> bool:

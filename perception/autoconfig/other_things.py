@@ -8,7 +8,8 @@ from collections.abc import Sequence
 _AROUND = "wind weather traffic lead leader obstacle obstacles object objects tracks pedestrian pedestrians"
 _BOUNDS = "limit limits max maximum min minimum"
 _SHAFTS = "motor motors engine fan fans rotor propeller pump winch conveyor joint joints"
-_PARTS = f"{_SHAFTS} turret arm gripper manipulator network wifi cpu gpu disk"
+_RADARS = "radar radars mmwave"
+_PARTS = f"{_SHAFTS} {_RADARS} turret arm gripper manipulator network wifi cpu gpu disk"
 _PIECES = (
     "wheel wheels left right steer steering theta yaw heading roll pitch angular rotation pan tilt shoulder "
     "elbow wrist hip knee ankle"
@@ -16,8 +17,9 @@ _PIECES = (
 _VEHICLE = "vehicle ego car robot rover base chassis body platform state status motion odom gps gnss can obd"
 _PIECE_WORDS, _VEHICLE_WORDS = frozenset(_PIECES.split()), frozenset(_VEHICLE.split())
 _OTHERS = frozenset(f"{_AROUND} {_BOUNDS} {_PARTS}".split())
-SHAFTS = frozenset(_SHAFTS.split())
-"""Parts that turn about one axis: a velocity in space is not theirs, but of what they drive."""
+MOVED = frozenset(f"{_SHAFTS} {_RADARS}".split())
+"""Parts whose topic may tell the velocity of the vehicle: a velocity in space is not that of a shaft, but of
+what it drives; a radar tells the speeds of what it sees, and from these that of the vehicle."""
 
 
 def other_thing(parts: Sequence[frozenset[str]]) -> str:
@@ -28,7 +30,7 @@ def other_thing(parts: Sequence[frozenset[str]]) -> str:
     Args:
         parts: The words of each part of a topic or of a dotted path, in small letters.
     """
-    others = _OTHERS - SHAFTS if parts and "vehicle" in parts[-1] else _OTHERS
+    others = _OTHERS - MOVED if parts and "vehicle" in parts[-1] else _OTHERS
     return next((word for words in parts for word in sorted(words & others)), "")
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from perception.autoconfig import naming_rules as names
+from perception.autoconfig.base_frame import first_frames
 from perception.autoconfig.config_draft import ConfigDraft, best, wide_tolerance
 from perception.autoconfig.first_messages import first_decoded, first_frame, first_of, rate_hz
 from perception.autoconfig.frame_words import is_fixed_frame
 from perception.autoconfig.image_content import image_content
+from perception.autoconfig.picture_words import says_no_distances
 from perception.autoconfig.readable_topics import reading_problem
 from perception.autoconfig.sensor_names import sensor_names, shared_prefix, topic_words
 from perception.config import RangeConfig
@@ -165,7 +168,7 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
             continue
         near = [(shared_prefix(info, topic), info) for info in infos.get(image.frame_id, [])]
         near = near or _beside(topic, infos.get("", []), draft.of_kind("camera"))
-        if word := names.says_no_distances(topic):
+        if word := says_no_distances(topic):
             text = (
                 f"an image of one channel whose name says {word!r}, not distances; if it holds them, name it "
                 "in sensors.range.topic, with its camera info as sensors.range.calibration"
@@ -179,10 +182,34 @@ def _depth_images(draft: ConfigDraft, taken: set[str]) -> dict[str, str]:
             continue
         draft.unused.pop(topic, None)
         draft.leave_out([topic], "depth_image", text)
-    plain = [topic for topic in depth if not _PROCESSED.intersection(topic_words(topic))]
-    for topic in (t for t in depth if plain and t not in plain):
+    copies = _copies(draft, depth)
+    for topic, why in copies.items():
         draft.unused.pop(topic, None)
-        draft.leave_out(
-            [topic], "depth_image", f"by its name made of another depth image ({', '.join(plain)})"
-        )
-    return {topic: depth[topic] for topic in plain or depth}
+        draft.leave_out([topic], "depth_image", why)
+    return {topic: depth[topic] for topic in depth if topic not in copies}
+
+
+def _copies(draft: ConfigDraft, topics: Iterable[str]) -> dict[str, str]:
+    """Return the depth images that hold again what others do, with the reason why those are used.
+
+    One that was made of another (`aligned_depth_to_color`) is a copy; but where it was made for the pictures
+    of a camera in which no transforms place the other, the other is of no use.
+    """
+    frame_of = {topic: first_frame(draft.log, topic, "range") for topic in topics}
+    plain = [topic for topic in frame_of if not _PROCESSED.intersection(topic_words(topic))]
+    if not plain or len(plain) == len(frame_of):
+        return {}
+    tree = first_frames(draft.log, draft.of_kind("transforms")).tree
+    pictures = (section["topic"] for section in draft.of_sensors("camera").values())
+    cameras = {first_frame(draft.log, picture, "camera") for picture in pictures} - {""}
+    placed_in = {
+        topic: {c for c in cameras if tree.target_from_source(c, frame_of[topic]) is not None}
+        for topic in plain
+    }
+    unplaced = cameras - set().union(*placed_in.values())
+    needed = [topic for topic in frame_of if topic not in plain and frame_of[topic] in unplaced]
+    used = [topic for topic in plain if placed_in[topic] or not needed]
+    made = f"by its name made of another depth image ({', '.join(used)})"
+    useless = f"no transforms place its frame in the pictures, for which {', '.join(needed)} was made"
+    left = (topic for topic in frame_of if topic not in used and topic not in needed)
+    return {topic: useless if topic in plain else made for topic in left}

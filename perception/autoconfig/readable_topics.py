@@ -9,6 +9,34 @@ from perception.autoconfig.unused_topics import one_line
 from perception.logs import decode
 from perception.types import Undecodable
 
+_HELD = (
+    ("pictures", ("image", "picture", "camera", "video"), "CompressedImage"),
+    ("returns", ("cloud", "lidar", "laser"), "PointCloud"),
+)
+"""What a message holds, the words by which its type says so, and Foxglove's schema for it."""
+_ABOUT = frozenset(
+    (
+        *("state", "status", "info", "config", "settings", "control", "command", "cmd", "report", "request"),
+        *("calibration", "metadata", "annotations", "marker", "markers", "disparity", "trigger", "health"),
+    )
+)
+"""Words of types that are about a sensor, or about its pictures."""
+
+
+def unread_type(schema: str) -> str:
+    """Return what a message of an unknown type holds by its name, and what to do; empty: nothing."""
+    words = names.words_of(names.kind_of(schema))
+    if words & _ABOUT:
+        return ""
+    return next(
+        (
+            f"by its name it holds {what}, in a type that is not read: write them as foxglove.{known}"
+            for what, telling, known in _HELD
+            if words.intersection(telling)
+        ),
+        "",
+    )
+
 
 def reading_problem(draft: ConfigDraft, topic: str) -> str:
     """Return why the first messages of a topic cannot be read; empty where one can."""

@@ -2,7 +2,8 @@
 
 A bare number near the arrival is read as it comes (`perception.logs.decoding.stamps`). One of another clock
 tells its unit by its rate: over the first messages it grows by as much as arrival does, in one unit only.
-Stamps that stand still, or are coarser than the messages come, do not say when each was measured.
+Stamps that stand still, or are coarser than the messages come, do not say when each was measured. Those of
+another clock than the recorder's are near no tick, where other sensors have the recorder's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import pairwise
 from statistics import median_low
 
 from perception.autoconfig.first_messages import first_messages
+from perception.autoconfig.other_clocks import other_clocks
 from perception.autoconfig.shared_stamps import shared_stamps
 from perception.config import Config, Role, SensorConfig, StampConfig
 from perception.logs import Log, bare_times, decode
@@ -53,6 +55,7 @@ def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
         for name, first in firsts.items()
         if not first.configured and (text := shared_stamps(log, roles[first.topic], first.topic)) is not None
     }
+    clocks = _other_clocks(log, config, [first for name, first in firsts.items() if name not in shared])
     clock_ns = next(
         (firsts[n].offset_ns for n in (config.reference, *firsts) if n in firsts and n not in shared), 0
     )
@@ -65,6 +68,8 @@ def with_stamp_units(log: Log, config: Config) -> tuple[Config, StampNotes]:
         stamp: StampConfig | None
         if name in shared:
             stamp = _arrival(shared[name], f"sensors.{name}.stamp: ", first, clock_ns, notes)
+        elif first.topic in clocks and rule is None:
+            stamp = _stands_in(clocks[first.topic], f"sensors.{name}.stamp: ", notes)
         else:
             unit = _note(name, first, offset_ns, notes)
             stamp = None if unit is None else StampConfig(field=first.field, unit=unit)
@@ -112,10 +117,24 @@ def _arrival(
             "from the log's: correct them"
         )
         return None
+    return _stands_in(text, key, notes, end)
+
+
+def _stands_in(text: str, key: str, notes: StampNotes, end: str = "") -> StampConfig:
+    """Add the warning that arrival stands in for stamps; return it. The arguments are those of `_arrival`."""
     notes.warnings.append(
         f"{text}: arrival stands in for them; to use them all the same, set {key}{{source: message}}{end}"
     )
     return StampConfig(source="arrival")
+
+
+def _other_clocks(log: Log, config: Config, firsts: Sequence[_FirstStamps]) -> dict[str, str]:
+    """Return the topics whose clock is not the recorder's, with the beginning of a warning."""
+    roles, stamps = config.roles(), config.stamps()
+    ahead_ns = {first.topic: first.offset_ns for first in firsts if first.stamped}
+    truth = (_FirstStamps.of(log, roles[topic], topic, stamps.get(topic)) for topic in config.truth.topics)
+    reference = config.sensors.named[config.reference].topic
+    return other_clocks(log, ahead_ns, roles, reference, (first.offset_ns for first in truth))
 
 
 @dataclass(frozen=True, slots=True)

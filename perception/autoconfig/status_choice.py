@@ -8,14 +8,19 @@ from typing import Any, NamedTuple
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.base_frame import FirstFrames, first_frames
 from perception.autoconfig.config_draft import ConfigDraft, best
-from perception.autoconfig.field_doubts import field_doubts, frame_of_vectors, is_one_axis
+from perception.autoconfig.field_doubts import (
+    field_doubts,
+    frame_of_vectors,
+    is_of_satellites,
+    is_one_axis,
+)
 from perception.autoconfig.first_messages import (
     first_decoded,
     later_number_fields,
     rate_hz,
     spread_decoded,
 )
-from perception.autoconfig.readable_topics import reading_problem
+from perception.autoconfig.readable_topics import reading_problem, unread_type
 from perception.autoconfig.sensor_mounts import turned_axes
 from perception.autoconfig.sensor_names import sensor_names, shared_prefix
 from perception.autoconfig.stated_units import stated_units
@@ -106,6 +111,7 @@ def _add_fields(
         }
         worths = {topic: names.worth(fields) for topic, fields in missing.items()}
         alike = best([topic for topic, worth in worths.items() if worth], worths.__getitem__)
+        alike = best(alike, lambda topic: not is_of_satellites(topic, draft.schema_name(topic)))
         if not alike:
             return
         topic = alike[0]
@@ -194,6 +200,7 @@ def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames, later: Set[s
         reason = f"its name says {word!r}, not the vehicle; an input is named in sensors.status.topic"
         return _StatusCandidate(paths, {}, dict.fromkeys(fields, reason), {})
     wrong: dict[str, str] = {}
+    of_paths: dict[str, tuple[str, str]] = {}  # a field that is left may be doubtful by one that is not
     left = paths
     while True:
         fields = names.known_fields(left, schema) or names.fields_of_topic(topic, left)
@@ -201,10 +208,12 @@ def _candidate(draft: ConfigDraft, topic: str, frames: FirstFrames, later: Set[s
         found, doubts = field_doubts(schema, fields, readings, moving, topic)
         found |= turned_axes(frames, frame_of_vectors(schema, readings), fields)
         found |= stated_units(definition, fields, readings)
+        of_paths |= {channel: (fields[channel], text) for channel, text in doubts.items()}
         if not found:
             break
         wrong = found | wrong
         left = left - {fields[name] for name in found}  # another field may have the channel
+    doubts = {channel: text for channel, (path, text) in of_paths.items() if fields.get(channel) == path}
     return _StatusCandidate(paths, fields, wrong, doubts)
 
 
@@ -231,6 +240,10 @@ def _leave_out_status(draft: ConfigDraft, topic: str, candidate: _StatusCandidat
         draft.leave_out([topic], "undecodable", problem)
         if warn:
             draft.warnings.append(f"{topic} is not used: {problem}")
+        return
+    if not candidate.wrong and (unread := unread_type(draft.schema_name(topic))):
+        draft.leave_out([topic], "undecodable", unread)
+        draft.warnings.append(f"{topic} is not used: {unread}")
         return
     why = "; ".join(dict.fromkeys(candidate.wrong.values())) or _unknown_fields(candidate)
     draft.leave_out([topic], "no_known_field", why)

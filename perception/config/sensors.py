@@ -27,7 +27,8 @@ class StampConfig(Section):
     """The unit of a time that is a bare number; null: what brings it near the arrival."""
     source: Literal["message", "arrival"] | None = None
     """`arrival`: the time of arrival stands in, whatever the messages say. `message`: their own stamps hold,
-    also where many messages share one. null: arrival where they do, else the messages' own."""
+    also where many messages share one, or where they are of another clock than those of other sensors. null:
+    arrival in these cases, else the messages' own."""
 
     @model_validator(mode="after")
     def _something(self) -> StampConfig:

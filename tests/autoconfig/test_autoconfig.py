@@ -322,6 +322,23 @@ def test_a_camera_info_that_could_be_of_two_cameras_is_that_of_neither(tmp_path:
     assert {item.topic: item.code for item in choice.unused} == {"/info": "other_frame"}
 
 
+def test_pictures_without_a_frame_do_not_claim_the_camera_info_of_others(tmp_path: Path) -> None:
+    log = SmallLog().image("/camera/color/image", frame="color").calibration("/camera/info", frame="color")
+    for name in ("left", "right"):
+        log.image(f"/camera/{name}/image", frame="")
+    choice = choice_of(log, tmp_path)
+    found = {name: camera.calibration for name, camera in choice.config.sensors.cameras.items()}
+    assert found == {"color": "/camera/info", "left": None, "right": None}
+    assert sum("no camera info is surely its own" in text for text in choice.warnings) == 2
+    assert not any("could be of" in text for text in choice.warnings)
+
+
+def test_that_a_rig_has_no_camera_info_is_said_once(tmp_path: Path) -> None:
+    choice = choice_of(SmallLog().image("/cam0", frame="cam0").image("/cam1", frame="cam1"), tmp_path)
+    (warning,) = [text for text in choice.warnings if "calibration" in text]
+    assert "no camera calibration in the log" in warning
+
+
 @given(
     names=st.lists(st.sampled_from(["a", "b", "front", "left"]), min_size=2, max_size=3, unique=True),
     frames=st.booleans(),
@@ -485,6 +502,25 @@ def test_a_status_may_be_read_out_of_any_message(tmp_path: Path) -> None:
         (["vel.x", "rotation_rate.z"], {"speed": "vel.x", "yaw_rate": "rotation_rate.z"}),
         (["twist.linear.x", "twist.angular.z"], {"speed": "twist.linear.x", "yaw_rate": "twist.angular.z"}),
         (["speed_kmh", "yaw_rate_deg_s", "orientation_covariance.0"], {}),
+        (  # Autoware
+            ["state.longitudinal_velocity_mps", "state.heading_rate_rps", "state.acceleration_mps2"],
+            {
+                "speed": "state.longitudinal_velocity_mps",
+                "yaw_rate": "state.heading_rate_rps",
+                "acceleration": "state.acceleration_mps2",
+            },
+        ),
+        (["speed_rps", "speed_rad_s", "yaw_rate_mps"], {}),
+        (["carState.vEgo", "carState.aEgo"], {"speed": "carState.vEgo", "acceleration": "carState.aEgo"}),
+        (["header.seq", "v", "omega"], {"speed": "v", "yaw_rate": "omega"}),  # Duckietown
+        (["v", "i"], {}),  # volts
+        (  # vectors as columns of a table
+            ["linear_acceleration_x", "angular_velocity_z", "position_x"],
+            {"yaw_rate": "angular_velocity_z", "acceleration": "linear_acceleration_x"},
+        ),
+        (["angvel_z", "angvel_y"], {"yaw_rate": "angvel_z"}),  # Boreas
+        (["airspeed", "groundspeed", "heading"], {"speed": "groundspeed"}),  # MAVROS' VFR_HUD
+        (["velocity_lin", "velocity_ang"], {"speed": "velocity_lin", "yaw_rate": "velocity_ang"}),  # Leo
         (["joints.0.speed", "twist.0.linear.x"], {}),
         (["steering_angle"], {"steering": "steering_angle"}),
         # What ends alike and is an acceleration is no velocity.

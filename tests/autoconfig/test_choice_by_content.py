@@ -163,6 +163,9 @@ def test_a_depth_image_is_no_camera_whatever_its_name(tmp_path: Path) -> None:
         ("/stereo/disparity", "disparity"),
         ("/zed/confidence/map", "confidence"),
         ("/thermal/image_raw", "thermal"),
+        ("/lepton/image_raw", "lepton"),
+        ("/ir/image_raw", "ir"),
+        ("/air/image_raw", ""),
         ("/segmentation/image", "segment"),
         ("/infra/depth/image", ""),
         ("/tof/image", ""),
@@ -185,6 +188,7 @@ def test_an_image_of_one_channel_that_holds_no_distances_is_no_range(
         ("/device_0/sensor_0/Depth_0/image/data", "0", "range"),
         ("/sensor_0/image", "camera_depth_optical_frame", "range"),
         ("/device_0/sensor_0/Infrared_1/image/data", "0", "camera"),
+        ("/ir/image_raw", "depth_camera_link", "camera"),  # Azure Kinect
     ],
 )
 def test_pictures_of_16_grey_bits_are_depth_where_topic_or_frame_says_so(
@@ -195,6 +199,30 @@ def test_pictures_of_16_grey_bits_are_depth_where_topic_or_frame_says_so(
     choice = choice_of(log, tmp_path)
     other = {"range": "camera", "camera": "range"}[role]
     assert (topic_of(choice, role), topic_of(choice, other)) == (topic, None)
+
+
+def test_a_grey_picture_of_16_bits_is_no_camera_beside_one_of_8(tmp_path: Path) -> None:
+    log = SmallLog().raw_image("/boson/image", "mono16", "boson").raw_image("/cam/image", "mono8", "cam")
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "camera") == "/cam/image"
+    (item,) = [item for item in choice.unused if item.topic == "/boson/image"]
+    assert "grey with 16 bits" in item.reason
+    two = SmallLog().raw_image("/cam0/image", "mono16", "cam0").raw_image("/cam1/image", "mono16", "cam1")
+    assert len(choice_of(two, tmp_path).config.sensors.cameras) == 2  # TUM VI
+
+
+@pytest.mark.parametrize("info", [False, True])
+def test_a_picture_of_the_echoes_of_a_scanner_is_no_camera(tmp_path: Path, info: bool) -> None:
+    """Ouster's driver draws them; an infrared camera in the frame of its points has a camera info."""
+    log = SmallLog().scan("/points", "os_lidar").raw_image("/signal_image", "mono16", "os_lidar")
+    log = log.calibration("/info", "os_lidar") if info else log
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "camera") == ("/signal_image" if info else None)
+    assert [item.topic for item in choice.unused if "its echoes" in item.reason] == (
+        [] if info else ["/signal_image"]
+    )
+    lazy = SmallLog().scan("/points", "base_link").raw_image("/heat", "mono16", "base_link")
+    assert topic_of(choice_of(lazy, tmp_path), "camera") == "/heat"
 
 
 def test_a_colour_picture_is_the_camera_whatever_its_name(tmp_path: Path) -> None:
@@ -464,6 +492,15 @@ def test_a_velocity_of_the_vehicle_goes_before_those_of_the_world(tmp_path: Path
     assert status.topic == "/velocity_body"
 
 
+def test_of_two_speeds_that_of_a_receiver_of_satellites_is_the_last_choice(tmp_path: Path) -> None:
+    log = SmallLog().image().json("/gps/fix", lambda i: {"speed": 7.0}, name="gps_common/GPSFix")
+    choice = choice_of(log, tmp_path)
+    assert topic_of(choice, "status") == "/gps/fix"
+    choice = choice_of(log.json("/tx/vehicle_speed_rpt", lambda i: {"vehicle_speed": 7.1}), tmp_path)
+    assert topic_of(choice, "status") == "/tx/vehicle_speed_rpt"
+    assert not any("tell as much" in text for text in choice.warnings)
+
+
 def test_the_acceleration_of_autoware_is_no_velocity(tmp_path: Path) -> None:
     accel = {"accel": {"accel": {"linear": {"x": 0.5, "y": 0.1, "z": 0.0}, "angular": {"z": 0.7}}}}
     log = odometry(SmallLog().image(), "/kinematic_state")
@@ -514,11 +551,46 @@ def test_gravity_tells_the_way_up_and_the_unit(
     assert any(word in text for text in choice.warnings)
 
 
+@pytest.mark.parametrize("z", [1.0, 9.8])
+def test_a_rate_beside_an_acceleration_in_g_is_perhaps_in_degrees(tmp_path: Path, z: float) -> None:
+    """VESC's driver writes g and degrees a second as an Imu, Livox's g and rad/s."""
+    values = {
+        "angular_velocity": {"x": 0.0, "y": 0.0, "z": 5.0},
+        "linear_acceleration": {"x": 0, "y": 0, "z": z},
+    }
+    log = SmallLog().image().json("/a_imu", lambda i: values, name="sensor_msgs/msg/Imu")
+    said = "may be in degrees/s"
+    assert any(said in text for text in choice_of(log, tmp_path).warnings) == (z == 1.0)
+    choice = choice_of(log.json("/state", lambda i: {"yaw_rate": 0.1}), tmp_path)
+    rates = [s.topic for s in choice.config.sensors.statuses.values() if "yaw_rate" in s.fields]
+    assert rates == (["/state"] if z == 1.0 else ["/a_imu"])
+    assert not any(said in text for text in choice.warnings)
+
+
 def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
     choice = choice_of(odometry(SmallLog().image(), "/odom"), tmp_path)
     assert choice.config.sensors.status is not None
     assert choice.config.sensors.status.topic == "/odom"
     assert not any("status" in text for text in choice.warnings)
+
+
+@pytest.mark.parametrize(
+    ("schema", "what"),
+    [
+        ("apollo.drivers.CompressedImage", "pictures"),
+        ("apollo.drivers.PointCloud", "returns"),
+        ("unitree_go/msg/Go2FrontVideoData", "pictures"),
+        ("unitree_go/msg/LidarState", ""),
+        ("foxglove.ImageAnnotations", ""),
+        ("x.Cloudiness", ""),
+    ],
+)
+def test_sensors_in_a_type_that_is_not_read_are_named(tmp_path: Path, schema: str, what: str) -> None:
+    log = SmallLog().scan().status().json("/sensor", lambda i: {"count": i}, name=schema)
+    choice = choice_of(log, tmp_path)
+    (item,) = [item for item in choice.unused if item.topic == "/sensor"]
+    assert (f"it holds {what}" in item.reason) == bool(what)
+    assert any(item.reason in text for text in choice.warnings) == bool(what)
 
 
 def test_positions_of_an_earlier_run_are_no_truth(tmp_path: Path) -> None:

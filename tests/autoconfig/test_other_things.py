@@ -48,6 +48,13 @@ def test_words_of_fields(paths: list[str], field: str | None) -> None:
         ("/mavros/wind_estimation", "geometry_msgs/TwistWithCovarianceStamped", "wind"),
         ("/radar/lead_vehicle", "x.Lead", "lead"),
         ("/motor/left", "x.Motor", "motor"),
+        ("/radar/detection", "x.Detection", "radar"),
+        ("/front/returns", "ti_mmwave_rospkg/msg/RadarScan", "radar"),
+        (
+            "/radar/twist",
+            "geometry_msgs/msg/TwistWithCovarianceStamped",
+            "",
+        ),  # of the vehicle, by what it sees
         ("/motor_controller/odom", "nav_msgs/msg/Odometry", ""),
         ("/engine/imu", "sensor_msgs/Imu", ""),
         ("/motor_controller/twist", "geometry_msgs/TwistStamped", ""),
@@ -71,6 +78,7 @@ def test_the_wind_is_no_status_and_is_named(tmp_path: Path) -> None:
 def test_a_speed_of_the_vehicle_on_the_topic_of_its_engine() -> None:
     assert of_other_thing("/engine", "x.Engine", ["speed"]) == "engine"
     assert of_other_thing("/engine", "x.Engine", ["vehicle_speed"]) == ""
+    assert of_other_thing("/radar/state", "x.RadarState", ["vehicle_speed"]) == ""
     assert of_other_thing("/traffic", "x.Traffic", ["vehicle_speed"]) == "traffic"
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from perception.align.ledger import Ledger
 from perception.autoconfig import complete_config
-from perception.config import Config, parse_config
+from perception.config import Config, StampConfig, parse_config
 from perception.diagnosis.audit import Audit, Delay, Finding, TopicTimes, audit, survey_times
 from perception.diagnosis.audit.log_contents import ScanContents
 from perception.errors import PerceptionError
@@ -80,6 +80,14 @@ def cuboid_log(frame: str) -> SmallLog:
 def audit_of(log: SmallLog, folder: Path, config: Config | None = None) -> Audit:
     with open_log(log.write(folder / "small.mcap")) as opened:
         return audit(opened, config or complete_config(opened).config)
+
+
+def by_message_stamps(log: SmallLog, folder: Path) -> Config:
+    """Return the choice for a log, with the scanner's own stamps whatever its clock is."""
+    with open_log(log.write(folder / "small.mcap")) as opened:
+        config = complete_config(opened).config
+    scanner = config.sensors.ranges["range"].model_copy(update={"stamp": StampConfig(source="message")})
+    return config.model_copy(update={"sensors": config.sensors.replaced({"range": scanner})})
 
 
 def codes(found: Audit, severity: str = "") -> list[str]:
@@ -186,7 +194,7 @@ def test_stamps_that_are_too_coarse_are_found(tmp_path: Path, step_ns: int, code
 
 def test_stamps_of_another_clock_are_found(tmp_path: Path) -> None:
     log = SmallLog().image().scan(delay_s=1e5)
-    found = audit_of(log, tmp_path)
+    found = audit_of(log, tmp_path, by_message_stamps(log, tmp_path))
     assert "20 stamps on /scan are hours away" in the(found, "stamps_foreign").text
     assert unreliable(found) >= {"distance"}
 
@@ -458,8 +466,9 @@ def test_truth_of_an_unknown_frame_names_the_missing_transform(tmp_path: Path) -
 @pytest.mark.parametrize("ahead_s", [37.0, -37.0])
 def test_no_setting_is_named_for_a_clock_that_differs(tmp_path: Path, ahead_s: float) -> None:
     log = SmallLog().image().calibration().scan(start_s=ahead_s, delay_s=-ahead_s)  # TAI, or the reverse
-    finding = the(audit_of(log, tmp_path), "absent")
+    finding = the(audit_of(log, tmp_path, by_message_stamps(log, tmp_path)), "absent")
     assert "its clock is not that of /camera/image" in finding.text
+    assert "sensors.range.stamp: {source: arrival}" in finding.text
     assert "raise" not in finding.text
 
 

@@ -254,6 +254,18 @@ def cloud() -> PointCloud:
 
 
 @both
+def test_the_velocities_of_a_radar_give_the_speed_away_from_it(encode: Any) -> None:
+    """Those of nuScenes: x forward, y left, and no z."""
+    table = np.array([[3, 4, 0, -5, 0], [0, 2, 0, 7, 1], [0, 0, 0, 1, 1]], np.float32)
+    message = PointCloud(frame_id="radar_front", point_stride=20, data=table.tobytes())
+    for index, name in enumerate(("x", "y", "z", "vx", "vy")):
+        message.fields.add(name=name, offset=4 * index, type=7)
+    found = decode(encode(stamped(message)))
+    assert isinstance(found, RangeScan)
+    np.testing.assert_allclose(found.radial_speed_m_s, [-3, 1, np.nan])  # type: ignore[arg-type]
+
+
+@both
 def test_point_cloud_of_mixed_types(encode: Any) -> None:
     found = decode(encode(cloud()))
     assert isinstance(found, RangeScan)

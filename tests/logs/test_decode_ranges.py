@@ -243,10 +243,12 @@ def test_the_points_of_livox_are_returns(package: str) -> None:
         ("velodyne_msgs/msg/VelodyneScan", "play the bag into its driver"),
         ("ouster_sensor_msgs/PacketMsg", "play the bag into its driver"),
         ("point_cloud_interfaces/msg/CompressedPointCloud2", "`republish` of point_cloud_transport"),
+        ("dvs_msgs/msg/EventArray", "a node that draws them"),
+        ("derived_object_msgs/msg/ObjectArray", "vision_msgs/Detection3DArray"),
         ("theora_image_transport/Packet", "`republish` of image_transport"),
     ],
 )
-def test_messages_that_only_a_driver_can_read_say_what_to_do(name: str, word: str) -> None:
+def test_messages_that_only_others_can_read_say_what_to_do(name: str, word: str) -> None:
     schema = Schema(name, "ros2msg", b"uint8[] data\n")
     message = record(b"\0\1\0\0\0\0\0\0", schema, "cdr")
     assert word in refused(message)

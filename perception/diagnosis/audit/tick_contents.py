@@ -126,6 +126,9 @@ def tick_rules(
                 f"{unsteady[changing]:.0f} ms): correct them"
             )
         elif abs(apart_ms.get(topic, 0.0)) > OTHER_CLOCK_MS:
-            cure = f"its clock is not that of {reference}, which no setting mends: correct its stamps"
+            cure = (
+                f"its clock is not that of {reference}: correct its stamps, or let arrival stand in for "
+                f"those of both (sensors.{name}.stamp: {{source: arrival}})"
+            )
         text = f"{topic} is absent in {share:.0%} of the ticks ({ticks.reasons[name, code]}): {cure}"
         yield Finding("absent", "warning", topic, text, RESTS_ON[section.kind])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -152,7 +152,31 @@ def packed_points(
     def extra(field: PackedField | None) -> Float32 | None:
         return None if field is None else as_float32(column(field)).reshape(count)
 
-    return points, extra(intensity_of(by_name)), extra(speed_of(by_name))
+    return points, extra(intensity_of(by_name)), _radial_speed(points, by_name, extra)
+
+
+def _radial_speed(
+    points: Float32,
+    by_name: Mapping[str, PackedField],
+    column_of: Callable[[PackedField | None], Float32 | None],
+) -> Float32 | None:
+    """Return the radial speeds [N] of a cloud, or those of its velocities (nuScenes), or None."""
+    if (named := speed_of(by_name)) is not None or not {"vx", "vy"} <= by_name.keys():
+        return column_of(named)
+    parts = (column_of(by_name.get(name)) for name in ("vx", "vy", "vz"))
+    columns = [np.zeros(len(points), np.float32) if part is None else part for part in parts]
+    return speed_away(points, np.stack(columns, axis=1))
+
+
+def speed_away(points: Float32, velocity: Float32) -> Float32:
+    """Return the speed [N] away from the sensor of points [N, 3] (m) with velocities [N, 3] (m/s).
+
+    NaN at the sensor itself.
+    """
+    with np.errstate(all="ignore"):  # whatever a file holds
+        distance = np.linalg.norm(points, axis=1)
+        along = np.einsum("ni,ni->n", points, velocity) / np.where(distance > 0, distance, np.nan)
+    return as_float32(along)
 
 
 def intensity_of(columns: Mapping[str, T]) -> T | None:

@@ -167,6 +167,22 @@ UNREADABLE: dict[str, str] = {
         ),
         _REPUBLISH.format("compressed clouds", "point_cloud_transport", "sensor_msgs/PointCloud2"),
     ),
+    **dict.fromkeys(
+        (
+            *("dvs_msgs/EventArray", "prophesee_event_msgs/EventArray", "event_array_msgs/EventArray"),
+            *("event_camera_msgs/EventPacket", "dv_ros_msgs/EventArray"),
+        ),
+        "events of an event camera, no pictures; play the bag into a node that draws them "
+        "(event_camera_renderer, dvs_renderer), and record its sensor_msgs/Image",
+    ),
+    **dict.fromkeys(
+        (
+            *("derived_object_msgs/ObjectArray", "jsk_recognition_msgs/BoundingBoxArray"),
+            *("lgsvl_msgs/Detection2DArray", "lgsvl_msgs/Detection3DArray"),
+        ),
+        "boxes of objects, which are not read; where they are the truth, write them as "
+        "vision_msgs/Detection3DArray (Detection2DArray in pixels)",
+    ),
     "theora_image_transport/Packet": _REPUBLISH.format(
         "pictures in Theora", "image_transport", "sensor_msgs/CompressedImage"
     ),

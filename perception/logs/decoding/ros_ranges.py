@@ -100,10 +100,8 @@ def radar_tracks(ros: Any, envelope: Envelope) -> Decoded:
     """Read one return for each track; its radial speed is the velocity along the line of sight."""
     points_m = _vectors([track.position for track in ros.tracks])
     velocity = _vectors([track.velocity for track in ros.tracks])
-    distance = np.linalg.norm(points_m, axis=1)
-    speed = np.einsum("ni,ni->n", points_m, velocity) / np.where(distance > 0, distance, np.nan)
     head, tail = head_of(ros, envelope)
-    return RangeScan(*head, points_m, None, points.as_float32(speed), **tail)
+    return RangeScan(*head, points_m, None, points.speed_away(points_m, velocity), **tail)
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from perception.logs.formats.streams import LATEST_NS, Findings, time_of_text
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 _TIME = re.compile(
-    r"(?:[a-z]+_)?(time_?stamp|t_?stamp|stamp|time|utime|date_?time|date|ts|t)s?(?:_(n?u?m?s|sec|seconds|nsec))?"
+    r"(?:[a-z]+_|gps|unix)?(time_?stamp|t_?stamp|stamp|time|utime|date_?time|date|ts|t)s?(?:_(n?u?m?s|sec|seconds|nsec))?"
 )
 _CLOCK = re.compile(r"(\d\d?:\d\d:\d\d)(?:[.,](\d{1,9})\d*)?")
 _DATE = re.compile(

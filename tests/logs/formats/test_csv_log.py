@@ -71,6 +71,7 @@ def test_a_compressed_table_is_read_too(tmp_path: Path) -> None:
         ("time", "0", 33, 10**6),
         ("ts", "12", 1, 10**9),
         ("%time", "1403636579763555584", 50_000_000, 1),  # of rostopic
+        ("GPSTime", "1638476860000000", 50_000, 1000),  # of Boreas
         ("timestamp", "5000000000", 50_000, 1000),  # since the machine began, as PX4 has it
         ("timestamp", "3200000000000", 50_000_000, 1),
         ("t", "1403636579", 1, 10**9),
@@ -83,7 +84,7 @@ def test_the_unit_of_the_time_is_that_of_its_name_or_size(
     path = tmp_path / "a.csv"
     path.write_text("\n".join([f"{name},a", *(f"{time},1.5" for time in times)]))
     assert [m.log_time_ns for m in read(path)[0]["/table/values"]] == [time * ns for time in times]
-    assert ("guessed" in notes(path)) == (name in ("timestamp", "t", "time", "ts", "%time"))
+    assert ("guessed" in notes(path)) == (name in ("timestamp", "t", "time", "ts", "%time", "GPSTime"))
 
 
 def test_dates_are_read_to_the_nanosecond(tmp_path: Path) -> None:
