@@ -63,7 +63,7 @@ class TruthStore:
         yield from ((self.config.heads[name].topic, track) for name, track in self.heads.items())
 
     def wanted(self, stamp_ns: int) -> Iterator[tuple[str, TruthTrack[Any], int]]:
-        """Yield each configured topic of truth, its messages, and the stamp of its truth for a tick's stamp."""
+        """Yield each configured topic of truth, its messages, and the stamp that the truth of a tick has."""
         for topic, track in self.tracks():
             if topic is not None:
                 shift_ns = self.config.control_shift_ns if track is self.control else 0
