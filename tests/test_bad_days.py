@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from perception.autoconfig import complete_config
 from perception.config import EngineConfig
+from perception.diagnosis.audit import audit
 from perception.errors import PerceptionError
 from perception.logs import open_log
 from perception.pipeline import Summary, replay
@@ -236,6 +237,23 @@ def test_a_gap_in_the_recording_resets(tmp_path: Path) -> None:
     assert any("jumped forward by 3600" in w.text for w in summary.warnings if w.code == "reset")
     assert summary.frames < 60
     assert_balanced(path, summary)
+
+
+def test_truth_that_arrives_too_late_is_a_warning_with_its_cure(tmp_path: Path) -> None:
+    def mutate(row: Row) -> Iterator[Row]:
+        late_ns = 10**9 if row.topic == "/truth/detections" else 0
+        yield replace(row, log_time_ns=row.log_time_ns + late_ns)
+
+    path = write_scene(tmp_path / "s.mcap", duration_s=3.0, image_size=(64, 32), mutate=mutate)
+    texts = {w.code: w.text for w in replayed(path).warnings}
+    assert "set truth.wait_ms: 970" in texts["truth_late (/truth/detections)"]
+    with open_log(path) as log:
+        config = complete_config(log).config
+        assert [f.severity for f in audit(log, config).findings if f.code == "truth_late"] == ["warning"]
+        longer = config.model_copy(update={"truth": config.truth.model_copy(update={"wait_ms": 970.0})})
+        summary = replay(log, longer, MemoryPlugin())
+    missing = {w.code: w.count for w in summary.warnings if w.code.startswith("truth")}
+    assert missing == {"truth_too_far": 1}  # a substitute tick behind the last picture
 
 
 def test_duplicates_are_counted_and_change_nothing(short: Path, tmp_path: Path) -> None:

@@ -175,8 +175,15 @@ class Aligner:
         return self._begin_anew(jump, arrival_ns) if jump else self.advance(arrival_ns)
 
     def _begin_anew(self, reason: str, arrival_ns: int) -> list[Sample]:
-        """Reset, and set the clock to the arrival of the message after the jump."""
-        return [*self.reset(reason), *self.advance(arrival_ns)]
+        """Reset, and set the clock to the arrival of the message after the jump.
+
+        Where no sensor has spoken yet (a static transform from hours before), nothing is broken: no sample
+        says so.
+        """
+        reset = Reset(reason) if self._ticks.heard else self._reset
+        samples = self.reset(reason)
+        self._reset = reset
+        return [*samples, *self.advance(arrival_ns)]
 
     # --- messages --------------------------------------------------------------------------------
 

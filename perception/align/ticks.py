@@ -51,6 +51,11 @@ class Ticks:
         self._spoken = False  # a sensor other than the reference sent a message since the last tick
         self._floor_ns: int | None = None  # reference stamps at or below it are late
 
+    @property
+    def heard(self) -> bool:
+        """Whether a sensor has sent a message, since the last break in time if there was one."""
+        return self._anchor is not None
+
     # --- jumps of clocks -------------------------------------------------------------------------
 
     def arrival_jump(self, arrival_ns: int) -> str:

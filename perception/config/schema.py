@@ -32,6 +32,9 @@ from perception.types import extra_specs, head_spec
 from perception.types.backends import BackendName, PrecisionName
 from perception.types.stamp_rule import StampRule
 
+MOST_TRUTH_WAIT_MS = 60_000
+"""Samples, with their pictures, wait in memory for their truth."""
+
 Role = Literal["camera", "range", "status", "calibration", "transforms", "truth_boxes", "truth_control"]
 
 
@@ -75,6 +78,8 @@ class TruthConfig(Section):
     vehicles log it. null: `control_ahead_ms`, as in the sample logs; 0 where status has the same topic."""
     tolerance_ms: Annotated[float, Number, Field(ge=0, le=60_000)] = 60.0
     """The largest difference between the stamps of a tick and its truth."""
+    wait_ms: Annotated[float, Number, Field(ge=0, le=MOST_TRUTH_WAIT_MS)] = 250.0
+    """How long after a tick its truth may arrive; samples stay in memory so long."""
     stamps: dict[Topic, StampConfig] = Field(default_factory=dict)
     """Topic of truth -> how the stamps of its messages are read, where they leave it open."""
     heads: dict[str, HeadTruthConfig] = Field(default_factory=dict)

@@ -183,7 +183,7 @@ class _Replay:
             if first:
                 self._tally, self._content = runner.tally, source.content
                 self._ledger.finish()
-                self._warn_of_video(source)
+                self._warn_of_losses(source, joiner)
         self._digests.append(digest.hexdigest())
         if self._digests[-1] != self._digests[0]:
             self._tally.warn("loop_differs", f"pass {number + 1} gave other outputs than the first")
@@ -192,8 +192,10 @@ class _Replay:
         read = not all(map(ignores_truth, self._sinks))
         return TruthJoiner(self._config.truth, self._config.sensors, places_boxes=read)
 
-    def _warn_of_video(self, source: LogSource) -> None:
-        """Count the pictures that each video has lost."""
+    def _warn_of_losses(self, source: LogSource, joiner: TruthJoiner | None) -> None:
+        """Count the ticks whose truth came too late, and the pictures that each video has lost."""
+        for topic, text, count in joiner.late.texts() if joiner is not None else ():
+            self._tally.warn(f"truth_late ({topic})", text, count)
         several = len(self._config.sensors.cameras) > 1
         for (topic, code), (count, text) in source.video.losses.items():
             about = f" ({topic})" if several else ""

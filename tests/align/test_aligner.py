@@ -195,6 +195,22 @@ def test_broken_time_resets_and_the_next_sample_says_so(second: object, reason: 
     assert not samples[1].status.present
 
 
+@pytest.mark.parametrize("hours", [1, 400_000])
+def test_a_static_transform_from_long_before_the_sensors_breaks_no_time(hours: int) -> None:
+    """As of a recorder that was begun early, or writes what is latched with time 0."""
+    start_ms = 3_600_000 * hours
+    held = FrameTransforms("/tf", 0, 0, (FrameTransform("base", "cam", np.eye(4), 0),))
+    first, broken = run([held, camera(start_ms), camera(start_ms + 20_000)], config())
+    assert first.reset is None
+    assert broken.reset is not None  # of sensors that have spoken
+
+
+def test_a_break_is_said_also_where_no_sensor_speaks_before_the_next_one() -> None:
+    late = FrameTransforms("/tf", 40_000 * MS, 40_000 * MS, ())
+    samples = run([camera(7000), late, camera(80_000)], config())
+    assert [sample.reset is not None for sample in samples] == [False, True]
+
+
 def test_a_short_recording_in_a_loop_is_answered_each_time() -> None:
     """As of `rosbag play --loop`: every message equals one of the round before."""
     ledger = Ledger()

@@ -6,18 +6,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from perception.align.truth.late_truth import LateTruth
 from perception.align.truth.store import TruthStore
 from perception.config import SensorsConfig, TruthConfig
 from perception.types import Decoded, Sample, TruthFrame
-
-LOOK_AHEAD_MS = 250.0
 
 _BREAK_NS = 1_000_000_000
 
 
 def look_ahead_ns(config: TruthConfig) -> int:
     """Return how long after a tick the stream is waited for, for truth that is stamped or arrives later."""
-    return round(max(LOOK_AHEAD_MS, config.tolerance_ms) * 1e6) + max(0, config.control_shift_ns)
+    return round(max(config.wait_ms, config.tolerance_ms) * 1e6) + max(0, config.control_shift_ns)
 
 
 class Joined(NamedTuple):
@@ -35,12 +34,16 @@ class TruthJoiner:
     stream has moved `look_ahead_ns` past the sample's arrival. Memory is
     bounded by that wait. Samples leave in the order in which they came. When time starts again (a loop, a
     joined log), the truth of before serves only the samples of before. Arguments as for `TruthStore`.
+
+    Attributes:
+        late: The truth that arrived when its samples had left.
     """
 
     def __init__(
         self, config: TruthConfig, sensors: SensorsConfig | None = None, places_boxes: bool = True
     ) -> None:
         self._store = TruthStore(config, sensors, places_boxes)
+        self.late = LateTruth(look_ahead_ns(config) / 1e6)
         self._look_ahead_ns = look_ahead_ns(config)
         self._clock_ns: int | None = None
         self._before: TruthStore | None = None  # what was known when time last started again
@@ -56,6 +59,7 @@ class TruthJoiner:
             self._clock_ns = None
         self._clock_ns = max(self._clock_ns or message.log_time_ns, message.log_time_ns)
         self._store.add(message)
+        self.late.arrive(message, self._store.tolerance_ns)
 
     def recall(self, message: Decoded) -> None:
         """Add a message of the rig, or an image for its size, from before the stream."""
@@ -99,16 +103,18 @@ class TruthJoiner:
             return True
         if self._clock_ns is not None and self._clock_ns >= sample.tick.log_time_ns + self._look_ahead_ns:
             return True
-        too_late_ns = sample.tick.stamp_ns + store.tolerance_ns
-        shift_ns = {id(store.control): store.config.control_shift_ns}
         return all(
-            topic is None or track.has_passed(too_late_ns + shift_ns.get(id(track), 0))
-            for topic, track in store.tracks()
+            track.has_passed(stamp_ns + store.tolerance_ns)
+            for _, track, stamp_ns in store.wanted(sample.tick.stamp_ns)
         )
 
     def _release(self) -> None:
         sample, payload, store = self._waiting.popleft()
         self._released.append(Joined(sample, store.at(sample), payload))
+        for topic, track, stamp_ns in store.wanted(sample.tick.stamp_ns):
+            away_ns = track.away_ns(stamp_ns)
+            if away_ns is None or away_ns > store.tolerance_ns:
+                self.late.miss(topic, stamp_ns, sample.tick.log_time_ns)
         store.forget_before(sample.tick.stamp_ns - _BREAK_NS)
 
     def _release_all(self) -> None:

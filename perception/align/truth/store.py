@@ -62,6 +62,13 @@ class TruthStore:
         yield self.config.control, self.control
         yield from ((self.config.heads[name].topic, track) for name, track in self.heads.items())
 
+    def wanted(self, stamp_ns: int) -> Iterator[tuple[str, TruthTrack[Any], int]]:
+        """Yield each configured topic of truth, its messages, and the stamp that the truth of a tick has."""
+        for topic, track in self.tracks():
+            if topic is not None:
+                shift_ns = self.config.control_shift_ns if track is self.control else 0
+                yield topic, track, stamp_ns + shift_ns
+
     def add(self, message: Decoded) -> None:
         """Keep the message if it is truth by the configuration, or of the rig; others are ignored."""
         if self.rig is not None:

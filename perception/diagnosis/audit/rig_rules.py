@@ -59,6 +59,8 @@ def truth_rules(ticks: TickContents, config: Config) -> Iterator[Finding]:
         text = f"{topic} has truth for {share:.0%} of the ticks (within {config.truth.tolerance_ms:g} ms)"
         yield Finding("truth" if share > 1 - FEW else "truth_gaps", "note", topic, text)
     boxes = config.truth.boxes or ", ".join(config.truth.camera_boxes.values())
+    for topic, text in ticks.late.items():
+        yield Finding("truth_late", "warning", topic, text)
     for _, text in ticks.fit.defects():
         yield Finding("truth_outside", "warning", boxes, f"{boxes or 'labels'}: {text}")
 

@@ -42,6 +42,7 @@ class TickContents:
     unknown: dict[str, Counter[RigIssueCode]] = field(default_factory=dict)  # truth that a tick has not
     fit: BoxFit = field(default_factory=BoxFit)  # of the truth of the reference camera
     texts: dict[tuple[str, RigIssueCode], str] = field(default_factory=dict)
+    late: dict[str, str] = field(default_factory=dict)  # topic -> how late its truth comes
 
     def add(self, sample: Sample, truth: TruthFrame) -> None:
         """Add the next sample with its truth."""
@@ -92,6 +93,7 @@ class AlignedLog:
             for sample in self._aligner.flush():
                 self._add(self._joiner.add(sample))
             self._add(self._joiner.flush())
+            self.contents.late = {topic: text for topic, text, _ in self._joiner.late.texts()}
 
     def _add(self, joined: Iterable[Joined]) -> None:
         assert self._aligner is not None

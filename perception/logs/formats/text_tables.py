@@ -51,7 +51,7 @@ def looks_like_table(start: bytes) -> bool:
         len(names) > 1
         and abs(len(names) - len(cells)) <= 1
         and not all(is_number(name) for name in names)
-        and any(is_number(cell) or cell.lower().endswith(PICTURES) for cell in cells)
+        and any(map(_is_value, cells))
     )
 
 
@@ -92,10 +92,23 @@ def parse_table(lines: Sequence[bytes], topic: str, findings: Findings) -> TextT
 
 
 def _head_and_rows(texts: list[str]) -> tuple[str, list[str]]:
-    """Return the line of names, the last comment at the start or the first line, and those behind it."""
+    """Return the line of names and those behind it: the last comment at the start (`# timestamp x y`), or the
+    first line that is none, where there is no comment or this one holds names, too."""
     comments = next((i for i, text in enumerate(texts) if not text.startswith("#")), len(texts))
-    place = max(comments - 1, 0)
+    place = comments if not comments or _is_of_words(texts[comments:]) else comments - 1
     return texts[place], texts[place + 1 :]
+
+
+def _is_of_words(texts: list[str]) -> bool:
+    """Return whether the first of some lines has cells, and neither a number nor a picture among them."""
+    if not texts:
+        return False
+    cells = _splitter(texts[0], texts[min(1, len(texts) - 1)])(texts[0])
+    return not any(_is_value(cell) for cell in cells)
+
+
+def _is_value(cell: str) -> bool:
+    return is_number(cell) or cell.lower().endswith(PICTURES)
 
 
 def _made_names(cells: list[str]) -> list[str]:

@@ -114,6 +114,42 @@ def test_control_is_read_from_the_fields_of_the_configuration() -> None:
     assert store.at(sample(0, 1000 * MS)).control == {"bend": 1.0}
 
 
+def late_stream(config: TruthConfig, late_ms: int) -> tuple[TruthJoiner, list[float | None]]:
+    """Return the joiner of ten ticks whose boxes arrive late, and which boxes each tick has."""
+    joiner = TruthJoiner(config)
+    ticks = [(stamp, "tick") for stamp in range(1000, 2000, 100)]
+    events = sorted([*ticks, *((stamp + late_ms, "truth") for stamp, _ in ticks)])
+    joined = []
+    for at_ms, event in events:
+        if event == "tick":
+            joiner.push(clock(at_ms * MS))
+            joined += joiner.add(sample(0, at_ms * MS))
+        else:
+            joiner.push(boxes_message((at_ms - late_ms) * MS, at_ms * MS))
+            joined += joiner.ready()
+    return joiner, [taken(pair.truth) for pair in [*joined, *joiner.flush()]]
+
+
+def test_truth_that_arrives_within_the_wait_is_joined() -> None:
+    every = [stamp / 1000 for stamp in range(1000, 2000, 100)]
+    joiner, found = late_stream(TruthConfig(boxes="/boxes"), 240)
+    assert found == every
+    assert [*joiner.late.texts()] == []
+    assert late_stream(TruthConfig(boxes="/boxes", wait_ms=900), 850)[1] == every
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "cure"), [(850, "set truth.wait_ms: 850"), (90_000, "in the order of its stamps")]
+)
+def test_truth_that_arrives_when_its_ticks_have_left_is_counted(late_ms: int, cure: str) -> None:
+    joiner, found = late_stream(TruthConfig(boxes="/boxes"), late_ms)
+    ((topic, text, ticks),) = joiner.late.texts()
+    assert (topic, ticks) == ("/boxes", found.count(None))
+    assert ticks > 0
+    assert f"up to {late_ms} ms after them" in text
+    assert cure in text
+
+
 def test_only_configured_topics_are_truth() -> None:
     store = TruthStore(TruthConfig())
     store.add(boxes_message(1000 * MS))

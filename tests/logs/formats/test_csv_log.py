@@ -59,6 +59,19 @@ def test_a_compressed_table_is_read_too(tmp_path: Path) -> None:
     ]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("comment", ["# recorded by a logger", "# car 7, on 2024-05-01", "#", "# a\n# b"])
+@pytest.mark.parametrize("sign", [",", ";", " "])
+def test_comments_before_the_names_change_nothing(tmp_path: Path, comment: str, sign: str) -> None:
+    path = table(tmp_path / "a.csv", "time speed yaw_rate c", sign)
+    expected = [(m.stamp_ns, m.values) for m in read(path)[0]["/table/values"]]  # type: ignore[union-attr]
+    lines = path.read_text()
+    for head in (f"{comment}\n", f"{comment}\n# "):  # the names as they are, and as a comment
+        path.write_text(head + lines)
+        messages, account, damage = read(path)
+        assert [(m.stamp_ns, m.values) for m in messages["/table/values"]] == expected  # type: ignore[union-attr]
+        assert (account.lost, damage) == ({}, [])
+
+
 @pytest.mark.parametrize(
     ("name", "first", "step", "ns"),
     [
