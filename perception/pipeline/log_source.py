@@ -16,13 +16,11 @@ from perception.align import Aligner, feed, with_clock
 from perception.align.ledger import Ledger
 from perception.align.truth import look_ahead_ns
 from perception.config import Config
-from perception.config.fault_plan import FaultPlan
-from perception.errors import ConfigError
 from perception.logs import Log, MessageStream, Query, decoder
 from perception.logs.video.preroll import packets_before
 from perception.logs.video.stage import VideoStage
 from perception.pipeline.digest import ContentDigest
-from perception.pipeline.faults import inject, parse_plan
+from perception.pipeline.faults import check_truth_stays, inject, parse_plan
 from perception.pipeline.stage_times import StageTimes
 from perception.sinks.host_recording import read_host_record
 from perception.types import CameraFrame, Decoded, Message, Sample, VideoPacket
@@ -93,7 +91,7 @@ class LogSource:
         self._aligner = Aligner(config, ledger)
         kinds = config.sensor_kinds()
         self._plan = parse_plan(config.faults, sensors=kinds).resolved(kinds)
-        _check_plan(self._plan, config)
+        check_truth_stays(self._plan, config)
         self.warm_from_ns = self._warm_from(warm_s)
         self.read_from_ns = self._read_from()
         self.stream: MessageStream | None = None
@@ -288,17 +286,3 @@ class LogSource:
                     self._ledger.add(topic, "preroll_only", rig[topic])
                     number -= rig[topic]
                 self._ledger.add(topic, row, number)
-
-
-def _check_plan(plan: FaultPlan, config: Config) -> None:
-    """Raise if a fault of the status would change truth that is read from the same topic."""
-    errors = []
-    for sensor, status in config.sensors.statuses.items():
-        names = [fault.name for fault in plan.of(sensor)]
-        if names and status.topic in config.truth.topics:
-            errors.append(
-                f"faults: {', '.join(names)} would change the truth, too: {status.topic} is both status and "
-                "truth; leave the truth or these faults out"
-            )
-    if errors:
-        raise ConfigError(errors)

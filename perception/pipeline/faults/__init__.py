@@ -16,6 +16,16 @@ order of calls: the same seed gives the same faults at any rate and after any se
 from __future__ import annotations
 
 from perception.config.fault_plan import KINDS, Fault, FaultPlan, fault_names, parse_plan, plan_errors
-from perception.pipeline.faults.injector import Injector, inject
+from perception.pipeline.faults.injector import Injector, check_truth_stays, inject
 
-__all__ = ["KINDS", "Fault", "FaultPlan", "Injector", "fault_names", "inject", "parse_plan", "plan_errors"]
+__all__ = [
+    "KINDS",
+    "Fault",
+    "FaultPlan",
+    "Injector",
+    "check_truth_stays",
+    "fault_names",
+    "inject",
+    "parse_plan",
+    "plan_errors",
+]

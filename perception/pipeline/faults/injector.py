@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perception.config import Role
+from perception.config import Config, Role
 from perception.config.fault_plan import (
     CLOCK_OFFSET_NS,
     JITTER_NS,
@@ -19,6 +19,7 @@ from perception.config.fault_plan import (
     Fault,
     FaultPlan,
 )
+from perception.errors import ConfigError
 from perception.pipeline.faults.draws import generator, uniform
 from perception.pipeline.faults.readings import RangeFaults, StatusFaults
 from perception.types import (
@@ -209,3 +210,21 @@ def _damage(data: bytes, rng: np.random.Generator) -> bytes:
     number = int(rng.integers(1, 17))
     changed[rng.integers(len(data), size=number)] = rng.integers(256, size=number, dtype=np.uint8)
     return changed.tobytes()
+
+
+def check_truth_stays(plan: FaultPlan, config: Config) -> None:
+    """Raise if a fault of a status would change truth that is read from the same topic.
+
+    Raises:
+        ConfigError: Names each such fault and topic.
+    """
+    errors = []
+    for sensor, status in config.sensors.statuses.items():
+        names = [fault.name for fault in plan.of(sensor)]
+        if names and status.topic in config.truth.topics:
+            errors.append(
+                f"faults: {', '.join(names)} would change the truth, too: {status.topic} is both status and "
+                "truth; leave the truth or these faults out"
+            )
+    if errors:
+        raise ConfigError(errors)
