@@ -155,6 +155,7 @@ def test_a_checkpoint_says_how_its_inputs_are_made() -> None:
         {"max_range_m": 0.0},
         {"max_range_m": "far"},
         {"decode_scale": None},
+        *({"stretch": limits} for limits in (None, 1.2, "ab", ["1", "2"], [0.8], [0, 1, 2], [[0], 1], {})),
     ],
 )
 def test_a_wrong_rule_is_refused(wrong: dict[str, object]) -> None:
