@@ -153,8 +153,9 @@ class InputSpec:
         )
 
     def area(self, width: float, height: float) -> PictureArea:
-        """Return where a source image of that size lies in the input."""
-        width, height = max(width, 1), max(height, 1)
+        """Return where a source image of that size lies in the input; one of unknown size (0) fills it."""
+        if not (width > 0 and height > 0):
+            width, height = self.width, self.height
         stretch = self.width * height / (self.height * width)
         wanted = min(max(stretch, self.stretch[0]), self.stretch[1])
         columns = _centred(self.width, min(wanted / stretch, 1.0))
