@@ -127,7 +127,7 @@ def _beside(path: Path) -> Path:
         OSError: The other is a pipe or a device, or a link to one in `/dev`, which root could replace.
     """
     folder = os.path.realpath(path.parent)
-    if is_stream(path) or folder == "/dev" or folder.startswith("/proc/"):
+    if is_stream(path) or folder == "/dev" or Path(folder).is_relative_to("/proc"):
         raise OSError(errno.EINVAL, "no file takes the place of a pipe or a device, name a file", str(path))
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 

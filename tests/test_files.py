@@ -113,6 +113,8 @@ def test_no_file_takes_the_place_of_a_pipe_or_of_a_link_to_one(tmp_path: Path) -
             write_whole(place, b"a")
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert link.is_symlink()
+    with pytest.raises(FileNotFoundError):  # a name that begins as that of a folder of the system does
+        write_whole(Path("/processed by nobody/a"), b"a")
 
 
 def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:

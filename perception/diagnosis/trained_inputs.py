@@ -58,7 +58,7 @@ class TrainedInputs:
                 return cls(problem=f"the plugin '{config.plugin.name}' has no weights of its own")
             meta = read_metadata(path)
             limits = [section.max_range_m for section in config.sensors.ranges.values()]
-            spec = InputSpec.of(meta.config, meta.preprocess, max(limits, default=None))
+            spec = meta.input_spec(max(limits, default=None), path)
             profiles = from_plain(meta.calibration[KEY]) if KEY in meta.calibration else {}
         except (CheckpointError, PluginError, ValueError, TypeError) as error:
             return cls(problem=f"the weights cannot be read: {error}")

@@ -12,7 +12,8 @@ What a robot runs, with `image` uint8 RGB `[B, 3, H, W]` and the other inputs as
     about = json.loads(extra["perception.json"])
     scores, labels, boxes, *_ = program(image, returns, returns_valid, status, present, age_s)
 
-Normalisation, decode and calibration are inside; boxes are `xyxy` in pixels of the input image.
+Normalisation, decode and calibration are inside; boxes are `xyxy` in pixels of the input image, in which
+the picture lies as `preprocess.InputSpec.area` says (the `stretch` in the metadata).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from perception.geometry import Matrix, TransformTree
 from perception.models.config import ModelConfig
 from perception.models.fusion_model import FusionModel
 from perception.models.prediction_outputs import output_of, row_of
-from perception.models.preprocess import InputSpec, prepare_inputs
+from perception.models.preprocess import prepare_inputs
 from perception.models.pretrained import about_of
 from perception.models.tensors import Inputs, Predictions
 from perception.types import (
@@ -73,7 +73,7 @@ def predict(
         sample = replace(sample, camera=Input("camera", "", frame, 0, 0.0), rig=_rig(frame, intrinsics, pose))
     if status is not None:
         sample = replace(sample, status=Input("status", "", _window(status, model.config), 0, 0.0))
-    spec = InputSpec.of(model.config, about_of(model).preprocess)
+    spec = replace(about_of(model), config=model.config).input_spec()
     used, inputs = prepare_inputs(sample, spec)
     warnings = _dropped(sample, used)
     if image is None and intrinsics is not None:

@@ -21,6 +21,7 @@ from perception.models.stats import InputStats, channel_names
 
 if TYPE_CHECKING:
     from perception.models.fusion_model import FusionModel
+    from perception.models.preprocess import InputSpec
 
 FORMAT = "perception.checkpoint/1"
 WEIGHTS = "model.safetensors"
@@ -74,6 +75,24 @@ class Checkpoint:
     def trained(self) -> bool:
         """Return whether the weights were trained."""
         return bool(self.trained_on)
+
+    def input_spec(self, max_range_m: float | None = None, path: Path | None = None) -> InputSpec:
+        """Return how inputs are prepared, as `InputSpec.of` says.
+
+        Args:
+            max_range_m: Overrides the checkpoint's.
+            path: Of the checkpoint, for the error.
+
+        Raises:
+            CheckpointError: A value of `preprocess` is out of its range.
+        """
+        from perception.models.preprocess import InputSpec  # OpenCV is imported here, and not for metadata
+
+        try:
+            return InputSpec.of(self.config, self.preprocess, max_range_m)
+        except ValueError as error:
+            text = f"{path or 'the checkpoint'}: preprocess: {error}; save the checkpoint again"
+            raise CheckpointError(text) from None
 
 
 def weights_in(path: Path) -> Path:

@@ -75,6 +75,7 @@ class ReplayJob:
             output, and `remark`, which shows texts (None where no sink takes them). It must pickle if the
             job is to run in another process.
         sinks: Further sinks, of this process.
+        keeps_summary: Somebody reads the summary (`--json`), whatever becomes of an output.
     """
 
     log: Path
@@ -99,6 +100,7 @@ class ReplayJob:
     tables: TablesPlace | None = None
     monitor: Callable[..., RunMonitor] | None = None
     sinks: tuple[Sink, ...] = ()
+    keeps_summary: bool = False
 
     @property
     def written(self) -> list[Path]:
@@ -109,7 +111,7 @@ class ReplayJob:
     @property
     def writes_several(self) -> bool:
         """Return whether a run is of use also where one of its outputs is not read to the end."""
-        return len(self.written) > 1 or self.tables is not None or bool(self.sinks)
+        return len(self.written) > 1 or self.tables is not None or bool(self.sinks) or self.keeps_summary
 
 
 def run_job(job: ReplayJob, observe: Observe = lambda log, span: nullcontext()) -> Summary:

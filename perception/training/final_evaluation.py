@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from perception.errors import TrainingError
 from perception.evaluation import EvaluateOptions, Evaluation, subset_name
@@ -11,6 +14,7 @@ from perception.evaluation.report.schema import EvaluationReport
 from perception.files import write_problem, write_whole
 from perception.logs import open_log
 from perception.models.checkpoint import read_metadata
+from perception.models.preprocess import InputSpec
 from perception.pipeline import ReplayOptions, Span
 from perception.plugin import load_plugin
 from perception.text import plural
@@ -44,11 +48,21 @@ def calibrate(config: TrainConfig, checkpoint: Path, watcher: Watcher) -> None:
     logs = find_logs(config.data.calibrate, "calibrate")
     every = config.data.model_copy(update={"start_s": None, "end_s": None})
     watcher.message(f"calibrating on {plural(len(logs), 'log')}")
-    dataset = open_dataset(logs, every, cache_spec(config), cache_folder(config))
+    spec, folder = cache_spec(config), cache_folder(config)
+    dataset = open_dataset(logs, every, spec, folder)
     _warn_of_shared(config, checkpoint, dataset, watcher)
+    replayed = replace(spec, spec=read_metadata(checkpoint).input_spec(spec.spec.max_range_m, checkpoint))
+    if _lie_elsewhere(dataset, spec.spec, replayed.spec):
+        dataset = open_dataset(logs, every, replayed, folder)
     counts = calibrate_checkpoint(checkpoint, dataset)
     store_output_stats(checkpoint, dataset)
     watcher.message(f"calibrated on {counts[subset_name(SENSORS)]} detections")
+
+
+def _lie_elsewhere(dataset: Dataset, one: InputSpec, other: InputSpec) -> bool:
+    """Return whether any picture lies elsewhere in the input by one specification than by another."""
+    sizes = {tuple(size) for log in dataset.logs for size in np.unique(log.column("source_size"), axis=0)}
+    return any(one.area(*size) != other.area(*size) for size in sizes)
 
 
 def _warn_of_shared(config: TrainConfig, checkpoint: Path, dataset: Dataset, watcher: Watcher) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from perception.engines import FusionBackend, open_fusion_backend
-from perception.errors import CheckpointError, PluginError
+from perception.errors import PluginError
 from perception.models.checkpoint import Checkpoint, read_metadata
 from perception.models.placed_returns import PlacedReturns, placed_returns
 from perception.models.prediction_outputs import output_of, row_of
@@ -85,10 +85,7 @@ class FusionPlugin(Plugin):
             source, meta = _untrained(context.seed)
         else:
             source, meta = path, read_metadata(path)
-        try:
-            spec = InputSpec.of(meta.config, meta.preprocess, context.max_range_m)
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(f"{path}: preprocess: {error}; save the checkpoint again") from None
+        spec = meta.input_spec(context.max_range_m, path)
         backend = open_fusion_backend(
             context.backend,
             source,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from perception.align import align
 from perception.autoconfig import complete_config
 from perception.diagnosis.audit import Audit, TrainedInputs, audit
-from perception.diagnosis.trained_inputs import NOUNS
-from perception.logs import open_log
+from perception.diagnosis.trained_inputs import NOUNS, describe
+from perception.logs import Query, open_log
 from perception.models.checkpoint import load_checkpoint, save_checkpoint
 from perception.models.preprocess import image_pixels
 from perception.models.preprocess.descriptors import describe_picture
@@ -59,6 +61,18 @@ def test_drawn_pictures_are_unlike_training(tmp_path: Path) -> None:
     assert "scores and deviations do not hold there" in finding.text
 
 
+def test_the_grey_beside_a_picture_is_not_described(tmp_path: Path) -> None:
+    """The descriptor of a square picture is that of the part of the input that it fills."""
+    trained = default()
+    with open_log(write_scene(tmp_path / "square.mcap", duration_s=0.5, image_size=(256, 256))) as log:
+        config = complete_config(log).config
+        sample = next(align(log.messages(Query(frozenset(config.roles()))), config))
+    limited = replace(trained, spec=replace(trained.spec, stretch=(1.0, 1.0)))
+    alone = replace(trained, spec=replace(trained.spec, width=256, stretch=(0.0, inf)))
+    found, expected = (describe(sample, each).numbers["camera"] for each in (limited, alone))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_weights_that_say_nothing_of_their_training_leave_it_unjudged(tmp_path: Path) -> None:
     own = own_weights("fusion")
     assert own is not None
@@ -101,6 +115,6 @@ def test_real_pictures_are_unlike_training(shared: Path) -> None:
             data = path.read_bytes()
             height, width = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[:2]
             frame = CameraFrame("", 0, 0, "", data, "jpeg", width, height)
-            seen = trained.spec.area(width, height).cut(image_pixels(frame, trained.spec))
-            rows.append(describe_picture(seen))
+            image = image_pixels(frame, trained.spec)
+            rows.append(describe_picture(trained.spec.area(width, height).cut(image)))
         assert np.median(profile.distances(np.array(rows))) > profile.limit, source.name

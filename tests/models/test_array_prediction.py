@@ -16,6 +16,7 @@ import torch
 
 import perception
 from perception.align import align
+from perception.errors import CheckpointError
 from perception.logs import Query
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint
@@ -253,3 +254,10 @@ def test_a_picture_of_another_shape_is_answered_as_one_with_grey_beside_it(
     assert output.control is not None
     assert padded.control is not None
     assert output.control["curvature"].value == pytest.approx(padded.control["curvature"].value, abs=1e-5)
+
+
+def test_weights_with_wrong_limits_say_so() -> None:
+    model = lively_model()
+    model.about = Checkpoint(config=model.config, preprocess={"stretch": None})
+    with pytest.raises(CheckpointError, match="stretch must be one number"):
+        model.predict(RGB)

@@ -62,6 +62,16 @@ def assert_same_weights(found: FusionModel, expected: FusionModel) -> None:
         assert torch.equal(state[name].nan_to_num(1.5), value.nan_to_num(1.5)), name
 
 
+@pytest.mark.parametrize("limits", [None, "ab", [1.5, 2.0], [0.8, None]])
+def test_wrong_preprocessing_is_an_error_that_names_it(
+    tmp_path: Path, model: FusionModel, limits: object
+) -> None:
+    path = tmp_path / "model.safetensors"
+    meta = save_checkpoint(path, model, replace(META, preprocess={"stretch": limits}))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: preprocess: stretch must be one number"):
+        meta.input_spec(path=path)
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_round_trip_changes_no_bit(tmp_path: Path, fusion: str) -> None:
     model = lively_model(fusion=fusion, loss_family="gaussian", classes=("Ähre", "b"))

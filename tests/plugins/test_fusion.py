@@ -267,7 +267,8 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     junk = tmp_path / "junk.safetensors"
     junk.write_bytes(b"junk")
     strange = write_checkpoint(tmp_path / "strange.safetensors", preprocess={"interpolation": "lanczos"})
-    for path in (junk, strange, tmp_path / "none.safetensors"):
+    unlimited = write_checkpoint(tmp_path / "unlimited.safetensors", preprocess={"stretch": None})
+    for path in (junk, strange, unlimited, tmp_path / "none.safetensors"):
         plugin = load_plugin("fusion")
         with pytest.raises(CheckpointError):
             plugin.open(replace(CONTEXT, checkpoint=path))

@@ -432,3 +432,17 @@ def test_a_reader_that_leaves_early_is_no_failure(
     if not alone:
         with open_log(place) as log:
             assert read_receipt(log)["ended"] == "whole"
+
+
+def test_the_json_object_is_printed_also_where_a_reader_of_lines_left_early(
+    scene: Path, start_quick: StartQuick, tmp_path: Path
+) -> None:
+    """As with `--json --jsonl >(head -c 1)`."""
+    os.mkfifo(lines := tmp_path / "lines")
+    process = start_quick(str(scene), "--no-output", "--json", "--jsonl", str(lines))
+    reader = os.open(lines, os.O_RDONLY)
+    os.read(reader, 1)
+    os.close(reader)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert json.loads(out)["status"] == "clean"

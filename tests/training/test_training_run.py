@@ -24,8 +24,11 @@ from perception.plugin import load_plugin
 from perception.training import Silent, StepReport, TrainConfig, read_journal, train
 from perception.training import training_run as run_module
 from perception.training.data.cache_spec import CacheSpec
+from perception.training.data.dataset import Dataset
+from perception.training.data.input_stats import seen_stretch
 from perception.training.data.object_pasting import Cutting
 from perception.training.data.picture_log import LabelledPicture, write_picture_log
+from perception.training.data.sample_cache import CachedLog
 from perception.training.data.splits import open_splits, open_validation
 from perception.training.loop.process_group import ProcessGroup
 from perception.training.loop.state_file import load_state
@@ -243,6 +246,13 @@ def test_the_trained_checkpoint_replays(whole: TrainConfig, street: Path, recipe
     assert summary.status == "clean"
     assert summary.outputs["box"]["valid"] == summary.frames == 30
     assert not {w.code for w in summary.warnings} & {"untrained", "status_rate", "status_steps"}
+
+
+def test_the_checkpoint_says_how_much_pictures_were_stretched(whole: TrainConfig, cached: CachedLog) -> None:
+    samples = Dataset([cached], [np.arange(len(cached))])
+    limits = list(seen_stretch(samples, whole.model_shape(), whole.augment.pictures))
+    for name in ("last", "best"):
+        assert read_metadata(whole.run.out / f"{name}.safetensors").preprocess["stretch"] == limits
 
 
 def test_every_head_learns(street: Path, cache_root: Path, tmp_path: Path) -> None:

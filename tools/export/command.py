@@ -107,14 +107,14 @@ def _batches(meta: Checkpoint, path: Path, batch: int, count: int, whole: bool) 
     from perception.align.ledger import Ledger
     from perception.autoconfig import complete_config
     from perception.logs import open_log
-    from perception.models.preprocess import InputSpec, prepare_inputs
+    from perception.models.preprocess import prepare_inputs
     from perception.models.tensors import Inputs
     from perception.pipeline.log_source import LogSource
 
     with open_log(path) as log:
         config = complete_config(log).config
         # Without a limit of its own: returns as far as a replay of these weights uses them.
-        spec = InputSpec.of(meta.config, meta.preprocess)
+        spec = meta.input_spec()
         survey = log.survey.topics.get(getattr(config.sensors, config.reference).topic)
         ticks = survey.count if survey is not None else None
         step = max(1, -(-ticks // count)) if whole and ticks else 5

@@ -41,7 +41,7 @@ def _replay_one(job: ReplayJob, arguments: ReplayArguments) -> None:
         if not verdict.passed:
             _refuse(verdict, arguments.as_json)
     with viewing(arguments.view) as viewer:
-        job = replace(job, sinks=viewer.sinks())
+        job = replace(job, sinks=viewer.sinks(), keeps_summary=arguments.as_json)
         summary = run_job(job, lambda log, span: observer(log, span, arguments.step))
         with answering(summary.status):
             if arguments.as_json:

@@ -24,7 +24,7 @@ from perception.diagnosis.bench.measured_setup import MeasuredRun, MeasuredSetup
 from perception.errors import LogError
 from perception.logs import decoder, open_log
 from perception.models.checkpoint import Checkpoint, load_checkpoint
-from perception.models.preprocess import BESIDE, InputSpec, prepare_inputs
+from perception.models.preprocess import BESIDE, prepare_inputs
 from perception.models.tensors import Inputs
 from perception.pipeline import context_of
 from perception.plugin import HasPlainLoop, load_plugin
@@ -47,7 +47,7 @@ class NaiveLoop:
         self._model: Any = model.eval().requires_grad_(False).to(setup.device)
         limits = [section.max_range_m for section in setup.config.sensors.ranges.values()]
         max_range = max(limits, default=None)
-        self._spec = InputSpec.of(meta.config, meta.preprocess, max_range)
+        self._spec = meta.input_spec(max_range, setup.weights)
         self._resize = v2.functional.resize
         self._base_mib = float("nan")
 

@@ -114,8 +114,9 @@ class InputSpec:
             raise ValueError(f"interpolation must be auto, area, linear or box, found {self.interpolation!r}")
         if not isinstance(self.max_range_m, int | float) or not self.max_range_m > 0:
             raise ValueError(f"max_range_m must be positive, found {self.max_range_m}")
-        if not (len(self.stretch) == 2 and 0 <= self.stretch[0] <= 1 <= self.stretch[1]):
-            raise ValueError(f"stretch must be one number up to 1 and one from 1 on, found {self.stretch}")
+        if not _are_limits(self.stretch):
+            found = f"{self.stretch!r:.60}"
+            raise ValueError(f"stretch must be one number up to 1 and one from 1 on, found {found}")
 
     @classmethod
     def of(
@@ -134,11 +135,11 @@ class InputSpec:
         """
         given = {
             key: preprocess[key]
-            for key in ("decode_scale", "interpolation", "max_range_m")
+            for key in ("decode_scale", "interpolation", "max_range_m", "stretch")
             if key in preprocess
         }
-        if "stretch" in preprocess:
-            given["stretch"] = tuple(preprocess["stretch"])
+        if isinstance(given.get("stretch"), list):  # as JSON has it
+            given["stretch"] = tuple(given["stretch"])
         given.setdefault("interpolation", "area")  # the only interpolation of early checkpoints
         if max_range_m is not None:
             given["max_range_m"] = max_range_m
@@ -152,14 +153,24 @@ class InputSpec:
         )
 
     def area(self, width: float, height: float) -> PictureArea:
-        """Return where a source image of that size lies in the input."""
-        width, height = max(width, 1), max(height, 1)
+        """Return where a source image of that size lies in the input; one of unknown size (0) fills it."""
+        if not (width > 0 and height > 0):
+            width, height = self.width, self.height
         stretch = self.width * height / (self.height * width)
         wanted = min(max(stretch, self.stretch[0]), self.stretch[1])
         columns = _centred(self.width, min(wanted / stretch, 1.0))
         rows = _centred(self.height, min(stretch / wanted, 1.0))
         corner = (self.width - columns) // 2, (self.height - rows) // 2
         return PictureArea(*corner, columns, rows, (width / columns, height / rows))
+
+
+def _are_limits(stretch: object) -> bool:
+    """Return whether a value is limits of stretching, between which is a picture that is not stretched."""
+    if not (isinstance(stretch, tuple) and len(stretch) == 2):
+        return False
+    least, most = stretch
+    numbers = isinstance(least, int | float) and isinstance(most, int | float)
+    return numbers and 0 <= least <= 1 <= most
 
 
 def _centred(size: int, share: float) -> int:

@@ -17,7 +17,6 @@ from perception.logs import open_log
 from perception.models import FusionModel
 from perception.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perception.models.input_profile import KEY as PROFILE
-from perception.models.preprocess import InputSpec
 from perception.models.pretrained import weights_file
 from perception.training.adaptation.adapt_config import round_config, round_steps
 from perception.training.adaptation.calibration_renewal import renew_calibration, usual_sensors
@@ -164,7 +163,7 @@ def _open(options: AdaptOptions, about: Checkpoint, source: Path, watcher: Watch
     plain = cache_spec(config)
     ranges = plain.config.sensors.ranges.values() if plain.config is not None else ()
     limit = max((sensor.max_range_m for sensor in ranges), default=None)
-    spec = replace(plain, spec=InputSpec.of(about.config, about.preprocess, limit))
+    spec = replace(plain, spec=about.input_spec(limit, source))
     logs, root = find_logs(config.data.train, "train"), cache_folder(config)
 
     def progress(log: Path, done: int, total: int) -> None:

@@ -197,6 +197,15 @@ def test_a_picture_is_stretched_no_more_than_the_limits(width: int, height: int)
     assert pixels[beside].size == 3 * (32 * 64 - area.width * area.height)
 
 
+def test_a_picture_of_unknown_size_fills_the_input() -> None:
+    data = encoded(picture(96, 48), ".png")
+    limited = replace(SPEC, stretch=(1.0, 1.0))
+    assert limited.area(0, 0) == PictureArea(0, 0, 64, 32, (1.0, 1.0))
+    np.testing.assert_array_equal(
+        image_pixels(frame_of(data, "png"), limited), image_pixels(frame_of(data, "png"), SPEC)
+    )
+
+
 @given(
     width=st.integers(1, 4000),
     height=st.integers(1, 4000),

@@ -13,7 +13,7 @@ from perception.diagnosis.conformance.samples import drawn_samples, garbage, sub
 from perception.models.checkpoint import DEFAULT_PREPROCESS
 from perception.models.config import ModelConfig
 from perception.models.preprocess import InputSpec, prepare_inputs, status_array
-from perception.types import Sample, StatusWindow, absent_sample
+from perception.types import CameraFrame, Sample, StatusWindow, absent_sample
 
 SPEC = InputSpec(width=64, height=32, returns=48, status=("yaw_rate", "speed"), status_steps=16)
 
@@ -98,6 +98,19 @@ def test_a_picture_of_one_colour_is_absent_and_one_with_an_object_is_not(shade: 
         assert inputs.image.any() == shows
 
 
+@pytest.mark.parametrize("shows", [False, True])
+def test_the_grey_beside_a_picture_shows_nothing(shows: bool) -> None:
+    """Of a tall picture, which fills a part of the input."""
+    sample = drawn_samples(1)[0]
+    assert sample.camera.value is not None
+    pixels = np.full((320, 160, 3), 250, np.uint8)
+    pixels[80:240, 40:120] -= np.uint8(80 if shows else 0)
+    frame = CameraFrame.from_array(pixels)
+    given = replace(sample, camera=replace(sample.camera, value=frame))
+    left, _ = prepare_inputs(given, replace(SPEC, stretch=(1.0, 1.0)))
+    assert left.camera.present == shows
+
+
 def test_status_channels_are_found_by_name(sample: Sample) -> None:
     window = sample.status.value
     assert window is not None
@@ -155,6 +168,7 @@ def test_a_checkpoint_says_how_its_inputs_are_made() -> None:
         {"max_range_m": 0.0},
         {"max_range_m": "far"},
         {"decode_scale": None},
+        *({"stretch": limits} for limits in (None, 1.2, "ab", ["1", "2"], [0.8], [0, 1, 2], [[0], 1], {})),
     ],
 )
 def test_a_wrong_rule_is_refused(wrong: dict[str, object]) -> None:
