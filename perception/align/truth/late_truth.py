@@ -64,8 +64,8 @@ class LateTruth:
         """Yield each topic with late truth, a text that says how late and what to do, and how many ticks."""
         for topic, late in self._late.items():
             text = (
-                f"{topic}: the truth of {plural(late.ticks, 'tick')} arrived up to "
-                f"{late.longest_ns / 1e6:.0f} ms after them, too late to be joined: {self._cure(late)}"
+                f"{topic}: the truth of {plural(late.ticks, 'tick')} arrived too late to be joined, up to "
+                f"{late.longest_ns / 1e6:.0f} ms after its tick: {self._cure(late)}"
             )
             yield topic, text, late.ticks
 

@@ -146,7 +146,7 @@ def test_truth_that_arrives_when_its_ticks_have_left_is_counted(late_ms: int, cu
     ((topic, text, ticks),) = joiner.late.texts()
     assert (topic, ticks) == ("/boxes", found.count(None))
     assert ticks > 0
-    assert f"up to {late_ms} ms after them" in text
+    assert f"up to {late_ms} ms after its tick" in text
     assert cure in text
 
 
