@@ -33,7 +33,7 @@ from perception.types.backends import BackendName, PrecisionName
 from perception.types.stamp_rule import StampRule
 
 MOST_TRUTH_WAIT_MS = 60_000
-"""Samples, with their pictures, wait in memory for their truth."""
+"""The most of `truth.wait_ms`, in ms: samples, with their pictures, stay in memory so long."""
 
 Role = Literal["camera", "range", "status", "calibration", "transforms", "truth_boxes", "truth_control"]
 

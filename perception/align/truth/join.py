@@ -56,10 +56,11 @@ class TruthJoiner:
             self._release_all()
             self._before = self._store
             self._store = self._before.successor()
+            self.late.begin_anew()
             self._clock_ns = None
         self._clock_ns = max(self._clock_ns or message.log_time_ns, message.log_time_ns)
-        self._store.add(message)
-        self.late.arrive(message, self._store.tolerance_ns)
+        if self._store.add(message):
+            self.late.arrive(message, self._store.tolerance_ns)
 
     def recall(self, message: Decoded) -> None:
         """Add a message of the rig, or an image for its size, from before the stream."""
@@ -111,7 +112,7 @@ class TruthJoiner:
     def _release(self) -> None:
         sample, payload, store = self._waiting.popleft()
         self._released.append(Joined(sample, store.at(sample), payload))
-        for topic, track, stamp_ns in store.wanted(sample.tick.stamp_ns):
+        for topic, track, stamp_ns in store.wanted(sample.tick.stamp_ns) if store is self._store else ():
             away_ns = track.away_ns(stamp_ns)
             if away_ns is None or away_ns > store.tolerance_ns:
                 self.late.miss(topic, stamp_ns, sample.tick.log_time_ns)

@@ -47,6 +47,10 @@ class LateTruth:
         insort(missed, (stamp_ns, arrival_ns))
         del missed[: max(len(missed) - MOST_MISSES, 0)]
 
+    def begin_anew(self) -> None:
+        """Forget the ticks without truth: time starts again, and what comes is of other ticks."""
+        self._missed.clear()
+
     def arrive(self, message: Decoded, tolerance_ns: float) -> None:
         """Count the ticks whose truth a message would have been."""
         missed = self._missed.get(message.topic)

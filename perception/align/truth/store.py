@@ -69,14 +69,20 @@ class TruthStore:
                 shift_ns = self.config.control_shift_ns if track is self.control else 0
                 yield topic, track, stamp_ns + shift_ns
 
-    def add(self, message: Decoded) -> None:
-        """Keep the message if it is truth by the configuration, or of the rig; others are ignored."""
+    def add(self, message: Decoded) -> bool:
+        """Keep the message if it is truth by the configuration, or of the rig; others are ignored.
+
+        Returns whether it is truth.
+        """
         if self.rig is not None:
             self.rig.learn(message)
+        is_truth = False
         for topic, track in self.tracks():
             kind = Cuboids | TruthBoxes if isinstance(track, BoxTrack) else StatusReading
             if message.topic == topic and isinstance(message, kind):
                 track.add(self._with_labels(message))
+                is_truth = True
+        return is_truth
 
     def _with_labels(self, message: Any) -> Any:
         """Return a message with the boxes of the picture that it names, or as it is without labels."""

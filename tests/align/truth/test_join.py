@@ -150,6 +150,33 @@ def test_truth_that_arrives_when_its_ticks_have_left_is_counted(late_ms: int, cu
     assert cure in text
 
 
+def test_truth_of_another_run_is_not_late() -> None:
+    """A simulation that starts again repeats its stamps: labels of the second run are none of the first."""
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"))
+    for i in range(20):
+        joiner.push(clock(i * 100 * MS))
+        joiner.add(sample(i, i * 100 * MS))
+    joiner.push(clock(0))
+    joiner.add(sample(20, 1900 * MS))  # of the first run, and released only now
+    for i in range(20):
+        joiner.push(boxes_message(i * 100 * MS))
+        joiner.add(sample(21 + i, i * 100 * MS))
+    joiner.flush()
+    assert [*joiner.late.texts()] == []
+
+
+def test_a_message_that_cannot_be_read_is_no_late_truth() -> None:
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"))
+    for i in range(20):
+        joiner.push(clock(i * 100 * MS))
+        joiner.add(sample(i, i * 100 * MS))
+    joiner.push(Undecodable("/boxes", 500 * MS, 2000 * MS, "cut off"))
+    assert [*joiner.late.texts()] == []
+    joiner.push(boxes_message(500 * MS, 2100 * MS))
+    ((_, _, ticks),) = joiner.late.texts()
+    assert ticks == 1
+
+
 def test_only_configured_topics_are_truth() -> None:
     store = TruthStore(TruthConfig())
     store.add(boxes_message(1000 * MS))
