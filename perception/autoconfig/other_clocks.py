@@ -29,7 +29,7 @@ def other_clocks(
 ) -> dict[str, str]:
     """Return for each topic whose clock is not the recorder's the beginning of a warning.
 
-    Where more sensors than not have a clock of their own, and the reference with them, it is theirs (of a
+    Where more sensors share another clock with the reference than have the recorder's, it is theirs (of a
     simulation, or of a log that was played and recorded again): arrival would tell less. Nor is that of a
     reference changed whose clock truth has, too: its stamps are those of the pictures.
 
@@ -42,9 +42,14 @@ def other_clocks(
     """
     other = [topic for topic, ahead in ahead_ns.items() if _is_other(ahead)]
     alike = [topic for topic in ahead_ns if topic not in other]
-    of_truth = any(map(_is_other, truth_ahead_ns))
-    if not alike or (reference not in alike and (of_truth or len(alike) < len(other))):
+    if not alike:
         return {}
+    if reference not in alike:
+        own_ns = ahead_ns.get(reference)
+        sharing = [topic for topic in other if _is_same(ahead_ns[topic], own_ns)]
+        of_truth = any(_is_other(ahead) and _is_same(ahead, own_ns) for ahead in truth_ahead_ns)
+        if of_truth or len(alike) < len(sharing):
+            return {}
     texts = {}
     for topic in other:
         if _is_other(_ahead_in_the_middle(log, topic, roles[topic], ahead_ns[topic])):
@@ -52,6 +57,14 @@ def other_clocks(
             where = f"{abs(seconds):,.0f} s {'ahead of' if seconds > 0 else 'behind'} their arrival"
             texts[topic] = f"stamps on {topic} are of another clock ({where}, unlike those on {alike[0]})"
     return texts
+
+
+def _is_same(ahead_ns: int, own_ns: int | None) -> bool:
+    """Return whether a clock may be the reference's; of one that is not known every clock may.
+
+    That of a simulation runs slower than the recorder's, and its sensors start at other moments.
+    """
+    return own_ns is None or abs(ahead_ns - own_ns) <= _BEHIND_NS
 
 
 def _is_other(ahead_ns: int) -> bool:

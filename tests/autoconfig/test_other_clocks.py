@@ -81,6 +81,21 @@ def test_a_scanner_with_a_clock_of_its_own(tmp_path: Path, offset_ns: int, where
             id="a scanner and what is in it",
         ),
         pytest.param(
+            joined(shifted(BOOT).image(), shifted(18 * S).scan(), SmallLog().status(hz=50.0)),
+            {"camera", "range"},
+            id="each of its own",
+        ),
+        pytest.param(
+            joined(shifted(BOOT).image(), shifted(BOOT - 10 * S).scan(), SmallLog().status(hz=50.0)),
+            set(),
+            id="a slow simulation, whose scanner starts later",
+        ),
+        pytest.param(
+            joined(shifted(BOOT).image(), shifted(18 * S).truth(), SmallLog().scan().status(hz=50.0)),
+            {"camera"},
+            id="labels of a third",
+        ),
+        pytest.param(
             joined(
                 SmallLog().image(seconds=12.0),
                 Restamped(lambda i, ns: ns + (BOOT if ns < START_NS + 3 * S else 0)).scan(seconds=12.0),
