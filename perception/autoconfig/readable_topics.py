@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from perception.autoconfig import naming_rules as names
 from perception.autoconfig.config_draft import MOST_NAMED, ConfigDraft
 from perception.autoconfig.first_messages import FIRST, first_messages
@@ -14,10 +16,16 @@ _HELD = (
     ("returns", ("cloud", "lidar", "laser"), "PointCloud"),
 )
 """What a message holds, the words by which its type says so, and Foxglove's schema for it."""
+_ENDS = re.compile(
+    r"(image|picture|camera|video|cloud|lidar|laser|frame|scan|point|packet|data|array|list|stamped|msg)s?\d*(_t)?$",
+    re.IGNORECASE,
+)
+"""How the names of types end that hold them. Others are about a sensor (`CameraTemperature`)."""
 _ABOUT = frozenset(
     (
         *("state", "status", "info", "config", "settings", "control", "command", "cmd", "report", "request"),
-        *("calibration", "metadata", "annotations", "marker", "markers", "disparity", "trigger", "health"),
+        *("calibration", "meta", "metadata", "annotations", "marker", "markers", "disparity", "trigger"),
+        "health",
     )
 )
 """Words of types that are about a sensor, or about its pictures."""
@@ -25,8 +33,9 @@ _ABOUT = frozenset(
 
 def unread_type(schema: str) -> str:
     """Return what a message of an unknown type holds by its name, and what to do; empty: nothing."""
-    words = names.words_of(names.kind_of(schema))
-    if words & _ABOUT:
+    kind = names.kind_of(schema)
+    words = names.words_of(kind)
+    if words & _ABOUT or not _ENDS.search(kind):
         return ""
     return next(
         (

@@ -583,6 +583,15 @@ def test_an_odometry_is_not_doubted(tmp_path: Path) -> None:
         ("unitree_go/msg/LidarState", ""),
         ("foxglove.ImageAnnotations", ""),
         ("x.Cloudiness", ""),
+        ("bot_core.image_t", "pictures"),
+        ("x/msg/VideoFrame", "pictures"),
+        ("x/msg/LidarScanStamped", "returns"),
+        ("px4_msgs/msg/CameraCapture", ""),
+        ("mavros_msgs/msg/CameraImageCaptured", ""),
+        ("x/msg/CameraTemperature", ""),
+        ("x/msg/LidarOdometry", ""),
+        ("x/msg/ImageFeatures", ""),
+        ("x/msg/CameraMetaData", ""),
     ],
 )
 def test_sensors_in_a_type_that_is_not_read_are_named(tmp_path: Path, schema: str, what: str) -> None:
