@@ -67,8 +67,10 @@ class LateTruth:
     def texts(self) -> Iterator[tuple[str, str, int]]:
         """Yield each topic with late truth, a text that says how late and what to do, and how many ticks."""
         for topic, late in self._late.items():
+            in_time = late.longest_ns / 1e6 < self._wait_ms
+            why = "behind truth of a later stamp, and was not joined" if in_time else "too late to be joined"
             text = (
-                f"{topic}: the truth of {plural(late.ticks, 'tick')} arrived too late to be joined, up to "
+                f"{topic}: the truth of {plural(late.ticks, 'tick')} arrived {why}, up to "
                 f"{late.longest_ns / 1e6:.0f} ms after its tick: {self._cure(late)}"
             )
             yield topic, text, late.ticks

@@ -150,6 +150,19 @@ def test_truth_that_arrives_when_its_ticks_have_left_is_counted(late_ms: int, cu
     assert cure in text
 
 
+def test_truth_behind_that_of_a_later_stamp_is_not_said_to_come_after_the_wait() -> None:
+    joiner = TruthJoiner(TruthConfig(boxes="/boxes"))
+    joiner.push(boxes_message(900 * MS))
+    joiner.add(sample(0, 1000 * MS))
+    joiner.push(boxes_message(1100 * MS))
+    assert len(joiner.ready()) == 1
+    joiner.push(boxes_message(1000 * MS, 1200 * MS))
+    ((_, text, _),) = joiner.late.texts()
+    assert "arrived behind truth of a later stamp, and was not joined" in text
+    assert "200 ms after its tick" in text
+    assert "write it into the log in the order of its stamps" in text
+
+
 def test_truth_of_another_run_is_not_late() -> None:
     """A simulation that starts again repeats its stamps: labels of the second run are none of the first."""
     joiner = TruthJoiner(TruthConfig(boxes="/boxes"))
