@@ -72,7 +72,8 @@ _SI_ENDS = {
 }
 """Channel -> ends of names that say the unit that a status has (`longitudinal_velocity_mps`)."""
 _UNICYCLE = {"speed": "v", "yaw_rate": "omega"}
-"""What they are called together (Duckietown's Twist2DStamped); a `v` alone may be anything."""
+"""Channel -> name of its field in messages that have both (Duckietown's Twist2DStamped). A field `v` without
+`omega` is not taken as a speed."""
 _ACCELERATIONS = frozenset(("accel", "acceleration", "accelerations", "accelerometer", "jerk"))
 """Words of a path whose numbers are no velocities, also where they end alike (`accel.angular.z`)."""
 _COMMANDED: Mapping[str, tuple[str, ...]] = {

@@ -15,7 +15,7 @@ _HELD = (
     ("pictures", ("image", "picture", "camera", "video"), "CompressedImage"),
     ("returns", ("cloud", "lidar", "laser"), "PointCloud"),
 )
-"""What a message holds, the words by which its type says so, and Foxglove's schema for it."""
+"""Contents of a message, words in the name of its type that tell them, and Foxglove's schema for them."""
 _ENDS = re.compile(
     r"(image|picture|camera|video|cloud|lidar|laser|frame|scan|point|packet|data|array|list|stamped|msg)s?\d*(_t)?$",
     re.IGNORECASE,

@@ -255,7 +255,7 @@ def cloud() -> PointCloud:
 
 @both
 def test_the_velocities_of_a_radar_give_the_speed_away_from_it(encode: Any) -> None:
-    """Those of nuScenes: x forward, y left, and no z."""
+    """Read the radial speeds of a cloud with velocities along x and y alone, as nuScenes writes them."""
     table = np.array([[3, 4, 0, -5, 0], [0, 2, 0, 7, 1], [0, 0, 0, 1, 1]], np.float32)
     message = PointCloud(frame_id="radar_front", point_stride=20, data=table.tobytes())
     for index, name in enumerate(("x", "y", "z", "vx", "vy")):

@@ -59,7 +59,7 @@ _FOXGLOVE = {
     "SceneEntityDeletion": "builtin_interfaces/Time timestamp\nuint8 type\nstring id\n",
     "SceneUpdate": "SceneEntityDeletion[] deletions\nSceneEntity[] entities\n",
 }
-"""What `foxglove` reads, and what these messages contain."""
+"""Name -> definition of the messages that `perception.logs.decoding.foxglove` reads, and of their parts."""
 
 TEXTS: dict[str, str] = {
     "ffmpeg_image_transport_msgs/msg/FFMPEGPacket": "std_msgs/Header header\nint32 width\nint32 height\n"

@@ -38,7 +38,7 @@ Interpolation = Literal["auto", "area", "linear", "box"]
 
 @dataclass(frozen=True, slots=True)
 class PictureArea:
-    """Where a source image lies in the input.
+    """The rectangle of the input that a source image fills, and its scale.
 
     Attributes:
         left, top, width, height: Input pixels. As many are left on the left as on the right, and above as

@@ -66,7 +66,8 @@ IGNORED = -1.0
 whatever the class of the prediction."""
 
 IGNORED_FOR_CLASS = -2.0
-"""The same of a region for the class of its label alone: predictions of other classes are punished there."""
+"""The visible fraction of a region to ignore for the class of its label alone: predictions of other classes
+count as false there."""
 
 PADDING = {"labels": -1, "boxes": 0, "distance_m": 1, "visible": 0}
 
